@@ -78,3 +78,7 @@ class ConflictError(PermanentError):
 
 class TargetRefusedError(PermanentError):
     """The vector store rejected a request as invalid; or it, or a proxy in front of it, is rejecting everything for a while."""
+
+
+class TooLargeError(TargetRefusedError):
+    """The vector store, or a proxy in front of it, takes no request of that size: send less at once."""

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import re
 
+_TITLE = re.compile(r"<title>([^<]{1,200})", re.IGNORECASE)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def shown(text: str) -> str:
     """Return text quoted for a message, cut to a readable length."""
     return repr(text if len(text) <= 80 else text[:77] + "…")
+
+
+def answered(text: str) -> str:
+    """Return what a server's answer says as one line, cut to a readable length: of a page, as proxies answer, its title."""
+    title = _TITLE.search(text)
+    return " ".join((title[1] if title else text).split())[:500]
 
 
 def harmless(text: str) -> str:

@@ -207,6 +207,10 @@ class QdrantAddress:
     process: subprocess.Popen | None = None
 
     @property
+    def host(self) -> str:
+        return HOST
+
+    @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 

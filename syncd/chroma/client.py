@@ -14,6 +14,7 @@ from syncd.chroma.refusals import CorruptError
 from syncd.chroma.rows import WRITE_ROWS, RowColumns, read_rows, write_batches
 from syncd.model import Metadata, Row, RowMetadata, Rows, Target
 from syncd.row_checks import MetadataRecord, checked_rows, record_of
+from syncd.runtime.retry import in_halves
 
 if TYPE_CHECKING:
     from syncd.chroma.transport import Collection
@@ -62,26 +63,33 @@ class Chroma(ChromaCollections):
             for half in (places[::2], places[1::2]):
                 await self._delete(target, collection, [add.ids[place] for place in half])
                 await self._add(target, collection, add.chosen(half), [adds[place] for place in half])
-            for start in range(0, len(updates), WRITE_ROWS):
-                some = slice(start, start + WRITE_ROWS)
-                update = collection.update(ids=list(update_metadata.ids[some]), metadatas=updates[some])
-                await self._call(target, update, rows="update")
+            await self._update(target, collection, update_metadata.ids, updates)
             await self._delete(target, collection, [row_id for row_id in delete_ids if row_id not in replaced])
 
     async def _add(
         self, target: Target, collection: Collection, add: Rows, metadatas: Sequence[MetadataRecord | None]
     ) -> None:
-        for some in write_batches(add.documents):
-            await self._call(
-                target,
-                collection.add(
-                    ids=list(add.ids[some]),
-                    embeddings=list(add.vectors[some]),
-                    metadatas=list(metadatas[some]),
-                    documents=list(add.documents[some]),
-                ),
-                rows="add",
+        async def send(some: slice) -> None:
+            adding = collection.add(
+                ids=list(add.ids[some]),
+                embeddings=list(add.vectors[some]),
+                metadatas=list(metadatas[some]),
+                documents=list(add.documents[some]),
             )
+            await self._call(target, adding, rows="add")
+
+        for some in write_batches(add.documents):
+            await in_halves(send, some)
+
+    async def _update(
+        self, target: Target, collection: Collection, ids: Sequence[str], metadatas: Sequence[MetadataRecord | None]
+    ) -> None:
+        async def send(some: slice) -> None:
+            update = collection.update(ids=list(ids[some]), metadatas=list(metadatas[some]))
+            await self._call(target, update, rows="update")
+
+        for start in range(0, len(ids), WRITE_ROWS):
+            await in_halves(send, slice(start, min(start + WRITE_ROWS, len(ids))))
 
     async def _delete(self, target: Target, collection: Collection, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), WRITE_ROWS):

@@ -7,7 +7,16 @@ import re
 from collections.abc import Mapping
 
 from syncd.chroma.shape import part
-from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError, TargetRefusedError
+from syncd.errors import (
+    ConflictError,
+    NotFoundError,
+    PermanentError,
+    RetryableError,
+    SyncdError,
+    TargetRefusedError,
+    TooLargeError,
+)
+from syncd.quoting import answered
 from syncd.runtime.headers import retry_after_s
 
 # The words of Chroma 1.5.9 for index files that are torn, or gone while the rows are there.
@@ -45,6 +54,9 @@ def error_of(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
         return CorruptError(message)
     if status in (408, 429) or (status >= 500 and not _TOO_COMPLEX.search(message)):
         return RetryableError(f"Chroma answers: {message}", retry_after_s(headers.get("retry-after")))
+    if status == 413:
+        advice = "raise the limit of the proxy (nginx: client_max_body_size), or make chunks smaller"
+        return TooLargeError(f"Chroma, or a proxy before it, refuses a request as too large ({message}): {advice}")
     return TargetRefusedError(f"Chroma refuses: {message}")
 
 
@@ -55,4 +67,4 @@ def _message(text: str) -> str:
         body = text
     if fields := part(body):
         body = fields.get("message") or fields.get("error") or text
-    return " ".join(str(body).split())[:500]
+    return answered(str(body))

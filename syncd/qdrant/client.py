@@ -15,6 +15,7 @@ from syncd.qdrant.filters import payload_filter
 from syncd.qdrant.names import has_vectors
 from syncd.qdrant.points import POINT_LIMITS, WRITE_POINTS, point_batches, point_id, points_of, row_of
 from syncd.row_checks import MetadataRecord, checked_rows, record_of
+from syncd.runtime.retry import in_halves
 
 _READ_POINTS = 1000
 _Filter = Mapping[str, object]
@@ -48,13 +49,7 @@ class Qdrant(QdrantCollections):
                     return
                 name = await self._with_vectors(target, name, len(add.vectors[0]))
             await self._add(target, name, add, adds, replaced)
-            for start in range(0, len(updates), WRITE_POINTS):
-                some = slice(start, start + WRITE_POINTS)
-                changes = _changes(update_metadata.ids[some], updates[some])
-                for done in (
-                    await self._call(target, self._client.batch_update_points(name, changes)) if changes else ()
-                ):
-                    _require_applied(done)
+            await self._update(target, name, update_metadata.ids, updates)
             for start in range(0, len(delete_ids), _READ_POINTS):
                 gone = [point_id(i) for i in delete_ids[start : start + _READ_POINTS] if i not in replaced]
                 if gone:
@@ -75,9 +70,28 @@ class Qdrant(QdrantCollections):
         }
         for mode, chosen in places.items():
             rows, metadata = add.chosen(chosen), [records[place] for place in chosen]
-            for some in point_batches(rows):
-                points = points_of(rows, metadata, some)
-                await self._write(target, self._client.upsert(name, points, update_mode=mode))
+            await self._upsert(target, name, mode, rows, metadata)
+
+    async def _upsert(
+        self, target: Target, name: str, mode: models.UpdateMode, rows: Rows, records: Sequence[MetadataRecord | None]
+    ) -> None:
+        async def send(some: slice) -> None:
+            points = points_of(rows, records, some)
+            await self._write(target, self._client.upsert(name, points, update_mode=mode))
+
+        for some in point_batches(rows):
+            await in_halves(send, some)
+
+    async def _update(
+        self, target: Target, name: str, ids: Sequence[str], records: Sequence[MetadataRecord | None]
+    ) -> None:
+        async def send(some: slice) -> None:
+            changes = _changes(ids[some], records[some])
+            for done in await self._call(target, self._client.batch_update_points(name, changes)) if changes else ():
+                _require_applied(done)
+
+        for start in range(0, len(ids), WRITE_POINTS):
+            await in_halves(send, slice(start, min(start + WRITE_POINTS, len(ids))))
 
     async def _write(self, target: Target, call: Coroutine[Any, Any, models.UpdateResult]) -> None:
         _require_applied(await self._call(target, call))

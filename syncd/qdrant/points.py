@@ -21,7 +21,7 @@ POINT_IDS = UUID("3f9c3a4e-52c1-5b0e-9a1d-7f5f0a6f2c11")
 """The namespace of hashed ids. Another one would write every row a second time."""
 WRITE_POINTS = 100
 _WRITE_BYTES = 8 << 20  # Qdrant refuses bodies over 32 MiB (max_request_size_mb); metadata and JSON come on top
-_BYTES_PER_DIMENSION = 12  # in JSON
+_BYTES_PER_DIMENSION = 22  # in JSON, with all the digits of a double
 POINT_LIMITS = RecordLimits(
     id_size_bytes=1024, document_size_bytes=16 << 20, key_size_bytes=1024, value_size_bytes=1 << 20, keys=1000
 )

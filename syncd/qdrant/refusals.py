@@ -15,8 +15,10 @@ from syncd.errors import (
     RetryableError,
     SyncdError,
     TargetRefusedError,
+    TooLargeError,
 )
 from syncd.json_types import json_object
+from syncd.quoting import answered
 from syncd.runtime.headers import retry_after_s
 
 FAILURES = (QdrantException, ResponseHandlingException, UnexpectedResponse, ValueError)
@@ -31,7 +33,7 @@ def refusal_of(error: Exception, url: str) -> SyncdError:
     match error:
         case ResourceExhaustedResponse():
             wait_s = retry_after_s(str(error.retry_after_s))
-            return RetryableError(f"Qdrant is asked too often: {_line(error.message)}", wait_s)
+            return RetryableError(f"Qdrant is asked too often: {answered(str(error.message))}", wait_s)
         case QdrantException():
             # Of a Retry-After that is no whole number the client only says what it is.
             return RetryableError("Qdrant is asked too often", retry_after_s(str(error).partition(": ")[2]))
@@ -55,6 +57,9 @@ def _of_answer(error: UnexpectedResponse) -> SyncdError:
         return ConflictError(message)
     if status in (408, 429) or status >= 500:
         return RetryableError(f"Qdrant answers: {message}", retry_after_s(error.headers.get("retry-after")))
+    if status == 413:
+        advice = "raise the limit of the proxy (nginx: client_max_body_size) or Qdrant's service.max_request_size_mb"
+        return TooLargeError(f"Qdrant, or a proxy before it, refuses a request as too large ({message}): {advice}")
     return TargetRefusedError(f"Qdrant refuses: {message}")
 
 
@@ -64,9 +69,4 @@ def _message(error: UnexpectedResponse) -> str:
         said = json_object(json_object(json.loads(text)).get("status")).get("error")
     except ValueError:
         said = None
-    return _line(said or text or error.reason_phrase)
-
-
-def _line(said: object) -> str:
-    """Return what an answer says, which may be anything that JSON can say, as a line."""
-    return " ".join(str(said).split())[:500]
+    return answered(str(said or text or error.reason_phrase))

@@ -1,4 +1,4 @@
-"""Trying again: exponential backoff with full jitter, for RetryableError only."""
+"""Trying again: after RetryableError with exponential backoff and full jitter, after TooLargeError with less at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 import structlog
 
-from syncd.errors import RetryableError
+from syncd.errors import RetryableError, TooLargeError
 
 R = TypeVar("R")
 log = structlog.get_logger()
@@ -63,3 +63,19 @@ async def retrying(
                 raise
             log.info("retry.waiting", error=str(error), failures=failures, delay_s=round(delay_s, 3))
             await sleep(delay_s)
+
+
+async def in_halves(send: Callable[[slice], Awaitable[object]], some: slice) -> None:
+    """Have `some` items sent, or, where that is too large for one request, their halves in order, down to single ones.
+
+    `send` has to be safe to repeat, as a request may be refused after others went through. Raises TooLargeError if a single item is
+    too large, whatever comes after it unsent.
+    """
+    try:
+        await send(some)
+    except TooLargeError:
+        if some.stop - some.start < 2:
+            raise
+        middle = (some.start + some.stop) // 2
+        await in_halves(send, slice(some.start, middle))
+        await in_halves(send, slice(middle, some.stop))

@@ -1,4 +1,4 @@
-"""A proxy before a real Chroma server that answers otherwise for a while, as overloaded and misconfigured ones do."""
+"""A proxy before a real server that answers otherwise for a while, as overloaded and misconfigured ones do."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

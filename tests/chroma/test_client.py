@@ -12,7 +12,7 @@ from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.rows import WRITE_ROWS
 from syncd.chroma.server import free_port
 from syncd.chroma.shape import function_of, queries_path
-from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError
+from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, TooLargeError
 from syncd.model import CollectionShape, QueryFunction, Rows, Target
 from tests.chroma.failing_proxy import FailingProxy
 
@@ -146,6 +146,23 @@ async def test_a_refused_write_says_why(chroma, target):
     wrong = replace(rows(1, 2), vectors=np.zeros((1, 3), np.float32))
     with pytest.raises(PermanentError, match="dimension"):
         await chroma.write(target, [], wrong, NOTHING)
+
+
+async def test_a_write_larger_than_a_proxy_takes_goes_in_parts(chroma_server, chroma, target):
+    some, text = rows(0, 40), "word " * 200
+    longer = replace(some, documents=[text] * 40, metadatas=[{"note": text}] * 40)
+    with FailingProxy(chroma_server).running() as proxy:
+        proxy.fails = lambda _method, _path, body: 413 if len(body) > 10_000 else None
+        async with Chroma(ChromaSettings(proxy.host, proxy.port)) as behind:
+            await behind.write(target, [], longer, NOTHING)
+            await behind.write(target, some.ids, longer, longer)
+            assert proxy.failed > 0
+            assert {row.document for row in await chroma.get(target)} == {text}
+            assert await chroma.count(target) == 40
+            alone = replace(rows(0, 1), documents=["word " * 2000])
+            with pytest.raises(TooLargeError, match="client_max_body_size"):
+                await behind.write(target, alone.ids, alone, NOTHING)
+    assert {row.document for row in await chroma.get(target)} == {text}
 
 
 async def test_rows_that_are_all_replaced_are_found_by_their_vectors_as_before(chroma, fresh_name):

@@ -1,7 +1,7 @@
 import pytest
 
 from syncd.chroma.refusals import CorruptError, DatabaseDamagedError, error_of
-from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRefusedError
+from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRefusedError, TooLargeError
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRef
         (400, '{"error":"ChromaError","message":"Database [x] does not exist"}', NotFoundError),
         (404, '{"error":"NotFoundError","message":"Collection [x] does not exist"}', NotFoundError),
         (409, '{"error":"UniqueConstraintError","message":"Database x already exists"}', ConflictError),
-        (413, "Payload too large", TargetRefusedError),
+        (413, "Payload too large", TooLargeError),
         (401, "{}", RetryableError),
         (429, "slow down", RetryableError),
         (500, '{"error":"InternalError","message":"database or disk is full"}', RetryableError),
@@ -40,3 +40,8 @@ def test_an_answer_becomes_the_error_that_says_what_to_do(status, body, error):
 
 def test_the_servers_wish_to_wait_is_kept():
     assert error_of(429, "slow down", {"retry-after": "7"}).retry_after_s == 7
+
+
+def test_of_a_proxys_page_its_title_is_said():
+    page = "<html>\r\n<head><title>413 Request Entity\r\nToo Large</title></head>\r\n<body>nginx</body>\r\n</html>\r\n"
+    assert "(413 Request Entity Too Large): raise" in str(error_of(413, page, {}))

@@ -1,5 +1,6 @@
 """What is Qdrant's own: names, ids, errors, and what a crash in between leaves. What every store does: tests/index/test_target.py."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import anyio
@@ -8,12 +9,13 @@ import pytest
 from qdrant_client import AsyncQdrantClient, models
 
 from syncd.chroma.server import free_port
-from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, TargetRefusedError
+from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, TargetRefusedError, TooLargeError
 from syncd.model import NOTHING, Rows, Target
 from syncd.qdrant.client import Qdrant
 from syncd.qdrant.connection import QdrantSettings
 from syncd.qdrant.names import alias_of, target_of
-from syncd.qdrant.points import point_id
+from syncd.qdrant.points import point_batches, point_id, points_of
+from tests.chroma.failing_proxy import FailingProxy
 from tests.qdrant_server import qdrant_running
 
 
@@ -200,6 +202,36 @@ async def test_more_rows_than_a_page_are_written_read_and_deleted(qdrant, fresh_
     assert all(200 < size < 400 for size in parts)
     await qdrant.write(target, ids[:1500], NOTHING, NOTHING)
     assert await qdrant.count(target) == 600
+
+
+async def test_a_write_larger_than_a_proxy_takes_goes_in_parts(qdrant_server, fresh_name):
+    target, text = Target("default_database", fresh_name), "word " * 200
+    some = rows(*[f"row-{n}" for n in range(40)], note=text)
+    longer = replace(some, documents=[text] * 40)
+    with FailingProxy(qdrant_server).running() as proxy:
+        proxy.fails = lambda _method, _path, body: 413 if len(body) > 10_000 else None
+        async with Qdrant(QdrantSettings(f"http://{proxy.host}:{proxy.port}")) as behind:
+            await behind.look()
+            await behind.open_collection(target)
+            await behind.write(target, [], longer, NOTHING)
+            await behind.write(target, some.ids, longer, longer)
+            assert proxy.failed > 0
+            assert {row.document for row in await behind.get(target)} == {text}
+            assert await behind.count(target) == 40
+            alone = replace(rows("row-0"), documents=["word " * 2000])
+            with pytest.raises(TooLargeError, match="client_max_body_size"):
+                await behind.write(target, alone.ids, alone, NOTHING)
+            assert {row.document for row in await behind.get(target)} == {text}
+
+
+def test_a_batch_stays_within_what_qdrant_takes_whatever_the_dimensions():
+    for dimensions in (384, 4096):
+        vectors = np.random.default_rng(0).standard_normal((300, dimensions)).astype(np.float32)
+        ids = [f"row-{n}" for n in range(300)]
+        some = Rows(ids, [{}] * 300, ["word " * 2000] * 300, vectors)
+        for batch in point_batches(some):
+            body = "".join(point.model_dump_json() for point in points_of(some, [None] * 300, batch))
+            assert len(body) < 8.2 * (1 << 20)
 
 
 async def test_while_it_is_away_it_is_said_and_noticed_when_it_is_back(tmp_path):

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.errors import PermanentError, RetryableError
-from syncd.runtime.retry import Backoff, retrying
+from syncd.errors import PermanentError, RetryableError, TooLargeError
+from syncd.runtime.retry import Backoff, in_halves, retrying
 
 
 def failing(times, error):
@@ -65,3 +65,29 @@ async def test_a_permanent_error_is_raised_at_once():
     with pytest.raises(PermanentError):
         await retrying(failing(1, PermanentError("no")), sleep=sleeps)
     assert sleeps == []
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 10])
+async def test_what_is_too_large_is_sent_in_halves_in_its_order(most):
+    sent = []
+
+    async def send(some: slice) -> None:
+        if some.stop - some.start > most:
+            raise TooLargeError("send less")
+        sent.extend(range(10)[some])
+
+    await in_halves(send, slice(0, 10))
+    assert sent == list(range(10))
+
+
+async def test_a_single_item_that_is_too_large_is_an_error():
+    sent = []
+
+    async def send(some: slice) -> None:
+        if 5 in range(10)[some]:
+            raise TooLargeError("send less")
+        sent.extend(range(10)[some])
+
+    with pytest.raises(TooLargeError):
+        await in_halves(send, slice(0, 10))
+    assert sent == list(range(5))
