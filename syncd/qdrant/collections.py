@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import anyio
@@ -57,14 +58,21 @@ class QdrantCollections(QdrantConnection):
             return id_of(self._names[target])
 
     async def _made(self, target: Target, alias: str, named: frozenset[str]) -> str:
-        """Return a new collection that the alias stands for; killed before it does, the next call takes what was made."""
-        listed = await self._call(target, self._client.get_collections())
-        names = [found.name for found in listed.collections]
+        """Return a new collection that the alias stands for; killed before it does, the next call takes what was made.
+
+        What was left over beside one with vectors, of its id, is deleted: that one may have another name by now, and rows.
+        """
+        names = await self._listed()
         if alias in names:
             raise ConflictError(
                 f"Qdrant has a collection {alias} that syncd did not make, and to which it writes nothing: choose another name"
             )
-        name = next((name for name in names if is_left_over(name, alias) and name not in named), None)
+        with_id = Counter(map(id_of, names))
+        left_over = [name for name in names if is_left_over(name, alias) and name not in named]
+        for name in left_over:
+            if with_id[name] > 1:
+                await self._call(target, self._client.delete_collection(name))
+        name = next((name for name in left_over if with_id[name] == 1), None)
         if name is None:
             name = name_to_begin_with(alias)
             await self._create(target, name, {})
@@ -162,8 +170,11 @@ class QdrantCollections(QdrantConnection):
         self._names.pop(target, None)
         async with self._writing:
             name = (await self._aliases()).get(alias_of(target))
+            if name is None:
+                return
             # The alias goes with what it stands for, which therefore goes last.
-            for one in dict.fromkeys((id_of(name), name)) if name else ():
+            others = [one for one in await self._listed() if id_of(one) == id_of(name) and one != name]
+            for one in (*others, name):
                 await self._call(target, self._client.delete_collection(one))
 
     async def _name(self, target: Target) -> str:
@@ -177,6 +188,11 @@ class QdrantCollections(QdrantConnection):
             raise NotFoundError(f"collection {target.collection} in database {target.database} does not exist")
         self._names[target] = name
         return name
+
+    async def _listed(self) -> list[str]:
+        """Return the names of all collections, which are no aliases."""
+        found = await self._call("the list of collections", self._client.get_collections())
+        return [one.name for one in found.collections]
 
     async def _aliases(self) -> Mapping[str, str]:
         """Return what each alias stands for."""

@@ -111,6 +111,41 @@ async def test_a_collection_whose_name_was_not_yet_given_is_taken_and_no_other_i
     assert await qdrant.open_collection(target) == ident
 
 
+async def test_killed_before_the_empty_collection_is_deleted_a_renamed_one_keeps_its_rows_to_itself(
+    qdrant, client, fresh_name
+):
+    live, away = Target("default_database", fresh_name), Target("default_database", f"{fresh_name}-away")
+    ident = await qdrant.open_collection(live)
+    whole = qdrant._client.delete_collection
+
+    async def killed(*arguments, **options):
+        raise KeyboardInterrupt
+
+    qdrant._client.delete_collection = killed
+    with pytest.raises(KeyboardInterrupt):
+        await qdrant.write(live, [], rows("a"), NOTHING)
+    qdrant._client.delete_collection = whole
+    qdrant.forget(live)
+    await qdrant.write(live, [], rows("a"), NOTHING)
+    await qdrant.rename(away, ident)
+    qdrant.forget(live)
+    assert await qdrant.open_collection(live) != ident
+    await qdrant.write(live, [], rows("b"), NOTHING)
+    assert [row.id for row in await qdrant.get(live)] == ["b"]
+    assert [row.id for row in await qdrant.get(away)] == ["a"]
+    names = [one.name for one in (await client.get_collections()).collections]
+    assert [name for name in names if name.startswith(ident)] == [f"{ident}-4"]
+
+
+async def test_deleted_with_what_was_made_to_hold_its_vectors_before_it_held_any(qdrant, client, fresh_name):
+    target = Target("default_database", fresh_name)
+    ident = await qdrant.open_collection(target)
+    await client.create_collection(f"{ident}-4", models.VectorParams(size=4, distance=models.Distance.COSINE))
+    await qdrant.delete_collection(target)
+    names = [one.name for one in (await client.get_collections()).collections]
+    assert [name for name in names if name.startswith(ident)] == []
+
+
 async def test_a_collection_that_syncd_did_not_make_is_left_alone(qdrant, client, fresh_name):
     await client.create_collection(fresh_name, vectors_config={})
     with pytest.raises(ConflictError, match="choose another name"):
