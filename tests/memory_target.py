@@ -52,6 +52,7 @@ class MemoryTarget:
     """Gone with the process. It always answers and refuses no row that has a text, a vector and metadata of scalars."""
 
     frees_deleted: bool = True
+    looks_into_lists: bool = False
 
     def __init__(self, *databases: str) -> None:
         self.databases: dict[str, dict[str, Collection]] = {name: {} for name in databases or ("default_database",)}

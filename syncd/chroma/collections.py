@@ -24,6 +24,9 @@ _LISTED = 100
 class ChromaCollections(ChromaConnection):
     """What can be asked of databases and collections as wholes; what its methods raise, see Chroma."""
 
+    looks_into_lists: bool = False
+    """In lists `$contains` looks (chromadb 1.5.9)."""
+
     def __init__(self, settings: ChromaSettings, suspect: Callable[[str], None] = lambda _: None) -> None:
         super().__init__(settings, suspect)
         self.frees_deleted = settings.frees_deleted

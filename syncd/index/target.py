@@ -35,6 +35,8 @@ class VectorStore(Protocol):
 
     frees_deleted: bool
     """Whether the space of deleted rows is used again, so that collections do not grow by them."""
+    looks_into_lists: bool
+    """Whether a list in metadata equals what one of its values equals, to `$eq` and `$in`; else it equals nothing."""
 
     def status(self) -> str | None:
         """Return why the store is unavailable, as of the last call, or None if it is available."""

@@ -34,6 +34,7 @@ class QdrantCollections(QdrantConnection):
 
     frees_deleted: bool = True
     """Its vacuum optimizer merges segments of which a fifth was deleted."""
+    looks_into_lists: bool = True
 
     def __init__(self, settings: QdrantSettings) -> None:
         super().__init__(settings)

@@ -183,7 +183,9 @@ async def passing(store: Store, vector_store: VectorStore, scope: Scope, query: 
     if not candidates or not (query.where or query.where_document):
         return candidates
     ids = [chunk_id for chunk_id, _ in candidates]
-    test = simple_filter(query.where) if query.where and not query.where_document else None
+    test = None
+    if query.where and not query.where_document:
+        test = simple_filter(query.where, looks_into_lists=vector_store.looks_into_lists)
     if test is not None:
         chunks = await store.chunks.get(scope.record.id, ids)
         passing = {chunk_id for chunk_id, chunk in chunks.items() if test(chunk.metadata)}

@@ -1,7 +1,7 @@
 """Evaluates common metadata filters here, because Chroma would have to scan its whole collection to check a few hits.
 
-Equality and membership of strings, whole numbers and booleans, and `$and` / `$or` of those, mean the same everywhere;
-whatever else a filter says is left to Chroma, its errors included. Large ones are not: chromadb 1.5.9 makes an expression of SQLite
+Equality and membership of strings, whole numbers and booleans, and `$and` / `$or` of those, mean the same everywhere but for
+lists in metadata, of which the store says how it compares them; whatever else a filter says is left to Chroma, its errors included. Large ones are not: chromadb 1.5.9 makes an expression of SQLite
 of each filter, which may be 1,000 conditions deep and have 32,766 values; of some 8,000 conditions its process dies.
 """
 
@@ -50,13 +50,13 @@ def in_languages(where: JsonObject | None, languages: Sequence[str]) -> JsonObje
     return {"$and": [wanted, where]} if where else wanted
 
 
-def simple_filter(where: JsonObject) -> Test | None:
-    """Return the filter as a test of a chunk's metadata, or None where only Chroma can tell."""
+def simple_filter(where: JsonObject, *, looks_into_lists: bool) -> Test | None:
+    """Return the filter as a test of a chunk's metadata, or None where only the store can tell; see VectorStore.looks_into_lists."""
     if len(where) != 1:
         return None
     ((key, wanted),) = where.items()
     if key in ("$and", "$or"):
-        return _several(key, wanted)
+        return _several(key, wanted, looks_into_lists)
     if isinstance(wanted, Mapping):
         if len(wanted) != 1:
             return None
@@ -64,13 +64,13 @@ def simple_filter(where: JsonObject) -> Test | None:
         values = value if operator == "$in" else [value] if operator == "$eq" else None
     else:
         values = [wanted]
-    return None if key.startswith("$") else _one_of(key, values)
+    return None if key.startswith("$") else _one_of(key, values, looks_into_lists)
 
 
-def _several(operator: str, parts: Json) -> Test | None:
+def _several(operator: str, parts: Json, looks_into_lists: bool) -> Test | None:
     if not isinstance(parts, list):
         return None
-    tests = [simple_filter(part) for part in parts if isinstance(part, Mapping)]
+    tests = [simple_filter(part, looks_into_lists=looks_into_lists) for part in parts if isinstance(part, Mapping)]
     known = [test for test in tests if test is not None]
     if len(known) < 2 or len(known) < len(parts):
         return None
@@ -78,11 +78,18 @@ def _several(operator: str, parts: Json) -> Test | None:
     return lambda metadata: combine(test(metadata) for test in known)
 
 
-def _one_of(key: str, values: Json) -> Test | None:
-    if not isinstance(values, list) or not values:
+def _one_of(key: str, wanted: Json, looks_into_lists: bool) -> Test | None:
+    if not isinstance(wanted, list):
         return None
-    for kind, fitting in _FITTING.items():
-        if all(type(value) is kind for value in values):
-            chosen = frozenset(values)
-            return lambda metadata: type(metadata.get(key)) in fitting and metadata[key] in chosen
-    return None
+    kinds = {type(value) for value in wanted}
+    fitting = _FITTING.get(kinds.pop()) if len(kinds) == 1 else None
+    if fitting is None:
+        return None
+    chosen = frozenset(wanted)
+
+    def test(metadata: JsonObject) -> bool:
+        found = metadata.get(key)
+        values = found if looks_into_lists and isinstance(found, list) else [found]
+        return any(type(value) in fitting and value in chosen for value in values)
+
+    return test
