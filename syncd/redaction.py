@@ -5,6 +5,7 @@ A server's error may echo the key that it was sent, and a URL may carry one.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
@@ -29,9 +30,10 @@ _secrets: set[str] = set()
 
 
 def register_secret(value: str) -> None:
-    """Hide `value` from now on, wherever it occurs. Values under 6 characters are ignored."""
+    """Hide `value` from now on, wherever it occurs, also as URLs, JSON and Python's errors write it. Values under 6 characters are ignored."""
     if len(value) >= _SHORTEST_SECRET:
-        _secrets.update({value, quote(value, safe="")})
+        data = value.encode("utf-8", "surrogatepass")
+        _secrets.update({value, quote(data, safe=""), json.dumps(value)[1:-1], repr(value)[1:-1], repr(data)[2:-1]})
 
 
 def register_secrets_in(values: Mapping[str, str]) -> None:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from syncd import redaction
@@ -15,6 +17,16 @@ def test_a_registered_secret_is_hidden_as_it_is_and_as_urls_have_it():
     assert (
         redaction.redacted(f"no entry for {KEY}, nor for correct%20horse%2Fbattery") == "no entry for ***, nor for ***"
     )
+
+
+@pytest.mark.parametrize(
+    "secret", ["two\nlines", "schlüssel", "it's 'quoted'", "back\\slash", "by\udce9tes", '"said"\r']
+)
+def test_a_registered_secret_is_hidden_as_errors_and_json_quote_it(secret):
+    redaction.register_secret(secret)
+    data = secret.encode("utf-8", "surrogatepass")
+    for quoted in (repr(secret), repr(data), json.dumps(secret)):
+        assert len(redaction.redacted(f"Illegal header value {quoted}")) <= len("Illegal header value b'***'")
 
 
 def test_of_a_credential_the_secret_is_hidden_and_the_rest_is_not():

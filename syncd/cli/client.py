@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from syncd.config import Config, load_config
+from syncd.config.secret import sendable
 from syncd.errors import ConfigError, SyncdError
 from syncd.json_types import Json, json_object
 from syncd.quoting import shown, told
@@ -186,7 +187,10 @@ def not_yours(state: Path) -> str:
 async def open_client(state: Path, url: str | None = None) -> AsyncGenerator[Client]:
     """Yield a client of the daemon with this state folder, or of the one at `url`. Raises ConfigError, UnreachableError."""
     base = api_base(url) if url else URL("http://syncd/")
-    token = os.environ.get("SYNCD_TOKEN") or token_in(state)
+    try:
+        token = sendable(os.environ.get("SYNCD_TOKEN", "")) or token_in(state)
+    except ValueError as error:
+        raise ConfigError(f"SYNCD_TOKEN: {error}") from None
     headers: Mapping[str, str] = {"x-chroma-token": token} if token else {}
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
     with ExitStack() as stack:

@@ -33,7 +33,7 @@ from syncd.sources.type import SourceTypes
 
 ENV_PREFIX = "SYNCD_"
 VERBATIM = "api_key"
-"""The last part of names whose values are taken as they are."""
+"""The last part of names whose values are text, whatever they look like."""
 NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_TOKEN", "SYNCD_PARENT_PID"})
 
 WorkerCount = Annotated[int, Field(ge=1, le=1024)]
@@ -215,7 +215,7 @@ def read_toml(file: Path) -> dict[str, object]:
 
 def override(values: dict[str, object], name: str, text: str) -> None:
     """Set one environment variable in `values`; its text is read as a TOML value if it is one, else as a string. A key to a server
-    is taken as it is: it may look like a number.
+    is text always: it may look like a number.
     """
     *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
     table = values

@@ -13,7 +13,17 @@ from syncd.errors import ConfigError
 from syncd.quoting import told
 from syncd.schema import Table, VariableName
 
-OptionalSecret = Annotated[SecretStr | None, AfterValidator(lambda given: given or None)]
+
+def sendable(secret: str) -> str:
+    """Return a secret that is sent in a header, without white space at its ends. Raises ValueError, not quoting it, if no header can hold it."""
+    stripped = secret.strip()
+    if not (stripped.isascii() and stripped.isprintable()):
+        raise ValueError("a header takes printable ASCII characters alone; give the key as it was issued, on one line")
+    return stripped
+
+
+HeaderSecret = Annotated[SecretStr, AfterValidator(lambda given: SecretStr(sendable(given.get_secret_value())))]
+OptionalSecret = Annotated[HeaderSecret | None, AfterValidator(lambda given: given or None)]
 """An empty one, as of a variable of the environment that is set to nothing, is none."""
 
 
@@ -26,15 +36,15 @@ def check_secret(key: str, value: SecretStr | None, variable: str | None, file: 
 
 
 def read_secret(owner: Sequence[str], value: SecretStr | None, variable: str | None, file: Path | None) -> str | None:
-    """Return a secret, None if there is none; a bare file name is one of systemd's credentials.
+    """Return a secret without white space at its ends, None if there is none; a bare file name is one of systemd's credentials.
 
     `owner`: the table, and what in it has the secret, for the message. Raises ConfigError if it cannot be read.
     """
     table, of = owner
     if value is not None:
-        return value.get_secret_value()
+        return value.get_secret_value().strip()
     if variable is not None:
-        if not (found := os.environ.get(variable)):
+        if not (found := os.environ.get(variable, "").strip()):
             raise ConfigError(f"{table}: the variable {variable} of {of} is not set; set it")
         return found
     if file is None:
@@ -64,5 +74,12 @@ class KeyedTable(Table):
         return self
 
     def key(self, table: str, of: str) -> str | None:
-        """Return the key, None if there is none. Raises ConfigError, which says which `table` it is and `of` what, if it cannot be read."""
-        return read_secret((table, of), self.api_key, self.api_key_env, self.api_key_file)
+        """Return the key, None if there is none.
+
+        Raises ConfigError, which says which `table` it is and `of` what, if it cannot be read, or sent in a header.
+        """
+        found = read_secret((table, of), self.api_key, self.api_key_env, self.api_key_file)
+        try:
+            return found and sendable(found)
+        except ValueError as error:
+            raise ConfigError(f"{table}: the key of {of} cannot be sent: {error}") from None

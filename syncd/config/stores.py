@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from syncd.config.secret import OptionalSecret
+from syncd.config.secret import HeaderSecret, OptionalSecret
 from syncd.schema import Table
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 HEEDED_BY = {
     "host": ("server",),
@@ -44,7 +45,7 @@ class ChromaSection(CareTable):
     port: Port = 0
     """`local`: 0 keeps the server to the daemon, where the kernel allows it; any other opens it on loopback. `server`: required."""
     ssl: bool = False
-    headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
+    headers: dict[HeaderName, HeaderSecret] = Field(default_factory=dict[str, SecretStr])
     tenant: str = "default_tenant"
     api_key: OptionalSecret = None
     compact_above: Annotated[float, Field(gt=1)] = 5.0

@@ -6,8 +6,9 @@ import socket
 import pytest
 
 from syncd.cli import parser
-from syncd.cli.client import ApiError, ServicePlace, UnreachableError, answer_of, listens, service_state
+from syncd.cli.client import ApiError, ServicePlace, UnreachableError, answer_of, listens, open_client, service_state
 from syncd.cli.execution import EXIT_CONFIG, EXIT_UNREACHABLE, execute
+from syncd.errors import ConfigError
 from syncd.quoting import shown
 from syncd.runtime.state import SOCKET_FILE
 from tests.app.test_daemon import configuration
@@ -101,3 +102,10 @@ def test_a_page_in_place_of_json_is_no_daemons_answer_either():
     assert answer_of(204, "", "http://here") is None
     with pytest.raises(ApiError, match=r"^no such source$"):
         answer_of(404, '{"error": "not_found", "message": "no such source"}', "http://here")
+
+
+async def test_a_token_that_cannot_be_sent_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNCD_TOKEN", "sk_two\nlines\n")
+    with pytest.raises(ConfigError, match=r"SYNCD_TOKEN: .* printable ASCII"):
+        async with open_client(tmp_path, "http://127.0.0.1:1"):
+            pass

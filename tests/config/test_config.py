@@ -1,11 +1,13 @@
 """The configuration: every default documented, every mistake named."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import SecretStr
 
 from syncd.app.models import catalog_of, engine_options, make_reranker, servers_by_model, splade_folder
 from syncd.app.webhooks import webhook_filters, webhooks_of
@@ -309,6 +311,48 @@ def test_a_key_in_the_environment_is_refused_as_one_in_the_file_is_and_an_empty_
     assert load(tmp_path, **empty) == load(tmp_path)
     assert load(tmp_path, "[qdrant]\nurl = 'http://a'\n", **empty).qdrant.api_key is None
     assert load(tmp_path, "[rerank]\nurl = 'http://a'\napi_key_env = 'K'\n", **empty).rerank.api_key_env == "K"
+
+
+def test_white_space_around_a_secret_is_none_of_it(tmp_path, monkeypatch):
+    padded = " s3cret-of-16-characters\r\n"
+    monkeypatch.setenv("GPU_KEY", padded)
+    config = load(tmp_path, "[qdrant]\nurl = 'http://a'\n", SYNCD_QDRANT__API_KEY=padded)
+    assert config.qdrant.api_key == SecretStr(padded.strip())
+    chroma = load(
+        tmp_path, f"[chroma]\nmode = 'server'\nport = 1\nheaders = {{ x-token = {json.dumps(padded)} }}"
+    ).chroma
+    assert chroma.headers == {"x-token": SecretStr(padded.strip())}
+    for way in (f"api_key = {json.dumps(padded)}", "api_key_env = 'GPU_KEY'"):
+        (server,) = load(tmp_path, f"[[embedding.servers]]\nurl = 'http://a'\n{way}").embedding.servers
+        assert server.key("embedding.servers", "a") == padded.strip()
+    for way in (f"secret = {json.dumps(padded)}", "secret_env = 'GPU_KEY'"):
+        (webhook,) = webhooks_of(load(tmp_path, f"[[webhooks]]\nname = 'a'\nurl = 'http://a'\n{way}"))
+        assert webhook.key == padded.strip().encode()
+
+
+@pytest.mark.parametrize("key", ["schlüssel-1234", "two\nlines-1234", "by\udce9tes-1234", "bell\x07-1234"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_told(tmp_path, monkeypatch, key):
+    monkeypatch.setenv("GPU_KEY", key)
+    for text in (
+        "[qdrant]\nurl = 'http://a'\napi_key = {}",
+        "[chroma]\nmode = 'cloud'\napi_key = {}",
+        "[chroma]\nmode = 'server'\nport = 1\nheaders = {{ x-token = {} }}",
+        "[rerank]\nurl = 'http://a'\napi_key = {}",
+    ):
+        with pytest.raises(ConfigError, match="printable ASCII") as error:
+            load(tmp_path, text.format(json.dumps(key.replace("\udce9", "é"))))
+        assert "1234" not in str(error.value)
+    for text in ("[rerank]\nurl = 'http://a'", "[documents.vision]\nurl = 'http://a'\nmodel = 'm'"):
+        config = load(tmp_path, f"{text}\napi_key_env = 'GPU_KEY'")
+        given = config.rerank if config.documents.vision is None else config.documents.vision
+        with pytest.raises(ConfigError, match=r"the key of a cannot be sent: .* printable ASCII") as error:
+            given.key("table", "a")
+        assert "1234" not in str(error.value)
+
+
+def test_the_name_of_a_header_is_one(tmp_path):
+    with pytest.raises(ConfigError, match=r"chroma\.headers"):
+        load(tmp_path, "[chroma]\nmode = 'server'\nport = 1\nheaders = { 'x token' = 'k' }")
 
 
 def test_an_unknown_variable_is_refused_by_its_key(tmp_path):
