@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 from pydantic.config import JsonDict
@@ -16,6 +18,8 @@ from syncd.quoting import shown
 
 T = TypeVar("T")
 INT64_MAX = 2**63 - 1
+_UNWRITTEN = re.compile(r"[\x00-\x20\x7f]")
+"""White space and control characters, some of which `urlsplit` drops before it looks."""
 
 
 class Model(BaseModel):
@@ -122,6 +126,23 @@ def _own_path(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def http_parts(url: str) -> SplitResult | None:
+    """Return the parts of an address of HTTP; None where it names no host, or a port that there cannot be, or has white space."""
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_whole and not _UNWRITTEN.search(url) else None
+
+
+def with_place(url: str) -> str:
+    """Return an address of HTTP. Raises ValueError, not quoting it, since it may hold a secret, if nothing can be reached at it."""
+    if http_parts(url) is None:
+        raise ValueError("names no host, or no port from 1 to 65535; give an address such as http://127.0.0.1:8080")
+    return url
+
+
 def _count(value: object) -> object:
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit() and len(value) <= 1000):
@@ -145,7 +166,7 @@ Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339, in UTC."""
 
-BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")]
+BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$"), AfterValidator(with_place)]
 """An address that paths are put behind: no user, no query."""
 
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]

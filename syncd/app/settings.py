@@ -60,7 +60,7 @@ def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettin
 
 
 def vector_store_of(config: Config, server: ChromaServer | None) -> Chroma | Qdrant:
-    """Return the client of the vector store; `server` is our own Chroma. Raises ConfigError if a package is not installed."""
+    """Return the client of the vector store; `server` is our own Chroma. Raises ConfigError if a package is not installed, or the address is none."""
     given = config.qdrant
     if given.url is None:
         return Chroma(chroma_settings(config, server), *((server.suspect,) if server else ()))
@@ -72,7 +72,10 @@ def vector_store_of(config: Config, server: ChromaServer | None) -> Chroma | Qdr
             f"qdrant.url needs the extra qdrant, which is not installed ({error}): pip install 'syncd[qdrant]'"
         ) from error
     key = given.api_key.get_secret_value() if given.api_key else None
-    return Qdrant(QdrantSettings(given.url, key, given.shards, given.replicas, given.on_disk))
+    try:
+        return Qdrant(QdrantSettings(given.url, key, given.shards, given.replicas, given.on_disk))
+    except ValueError as error:
+        raise ConfigError(f"qdrant.url = {given.url!r} is no address ({error}); correct it") from error
 
 
 def tracer_of(config: Config) -> Tracer:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from syncd.config.secret import HeaderSecret, OptionalSecret
-from syncd.schema import Table
+from syncd.schema import Table, http_parts
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -86,8 +85,8 @@ class QdrantSection(CareTable):
     def whole(cls, url: str | None) -> str | None:
         """Check that the address is one of HTTP, without credentials."""
         if url is not None:
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            parts = http_parts(url)
+            if parts is None or parts.username or parts.query:
                 raise ValueError(
                     "qdrant.url is no address such as http://127.0.0.1:6333 (without a port, 6333); a key goes into qdrant.api_key"
                 )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from syncd.schema import Table
+from syncd.schema import Table, http_parts
 
 
 class TracingSection(Table):
@@ -22,9 +21,8 @@ class TracingSection(Table):
     def base(cls, endpoint: str | None) -> str | None:
         """Check that it is a base URL of HTTP, without credentials."""
         if endpoint is not None:
-            parts = urlsplit(endpoint)
-            is_whole = parts.scheme in ("http", "https") and parts.hostname and not (parts.username or parts.query)
-            if not is_whole or parts.path.rstrip("/").endswith("/v1/traces"):
+            parts = http_parts(endpoint)
+            if parts is None or parts.username or parts.query or parts.path.rstrip("/").endswith("/v1/traces"):
                 raise ValueError(
                     "tracing.endpoint is no base URL such as http://127.0.0.1:4318 (/v1/traces is appended); a key goes into the variable "
                     "OTEL_EXPORTER_OTLP_HEADERS"

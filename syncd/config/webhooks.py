@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from syncd.config.secret import check_secret, read_secret
 from syncd.errors import ConfigError
 from syncd.model.notifications import NotifiedEvent
-from syncd.schema import Table, VariableName
+from syncd.schema import Table, VariableName, with_place
 
 SHORTEST_SECRET = 16
 """Characters. Whoever gets a message can try secrets as fast as a machine computes."""
 WebhookName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-WebhookUrl = Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/\S*)?$", max_length=2000)]
+WebhookUrl = Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/\S*)?$", max_length=2000), AfterValidator(with_place)]
 
 
 class SharedSecret(Table):

@@ -34,6 +34,11 @@ async def test_the_address_of_a_qdrant_chooses_it_and_how_its_collections_are_lo
     assert (watch_settings(config).probe_s, watch_settings(config).compact_above) == (7, 5)
 
 
+def test_an_address_that_the_client_cannot_read_is_said(tmp_path):
+    with pytest.raises(ConfigError, match=r"qdrant\.url = 'http://%zz' is no address"):
+        vector_store_of(load(tmp_path, "[qdrant]\nurl = 'http://%zz'\n"), None)
+
+
 async def test_without_its_package_the_extra_is_named(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("syncd.qdrant")]:
         monkeypatch.delitem(sys.modules, name)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from syncd.errors import PermanentError
 from syncd.quoting import shown
+from syncd.schema import http_parts
 
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _CONTAINER = re.compile(r"(?=.{3,63}\Z)[a-z0-9](?:-?[a-z0-9])+|\$root|\$web")
@@ -32,12 +32,8 @@ def check_container(name: str) -> str:
 
 def check_storage_queue(queue_url: str) -> str:
     """Return `queue_url` if it can be a queue's URL. Raises PermanentError."""
-    try:
-        parts = urlsplit(queue_url)
-        name = parts.path.rpartition("/")[2]
-    except ValueError:
-        parts, name = urlsplit(""), ""
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or not _QUEUE.fullmatch(name):
+    parts = http_parts(queue_url)
+    if parts is None or parts.query or not _QUEUE.fullmatch(parts.path.rpartition("/")[2]):
         raise PermanentError(
             f"queue_url {shown(queue_url)} is no URL of a queue, such as https://ACCOUNT.queue.core.windows.net/QUEUE"
         )

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
 import jwt
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from yarl import URL
 
 from syncd.errors import MisconfiguredError
+from syncd.schema import http_parts
 from syncd.sources.objects.http import Asking
 
 STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
@@ -85,13 +85,12 @@ def read_google_key(text: str, where: str) -> GoogleKey:
     """Return the key that a credential file's text holds; `where` names it in messages. Raises MisconfiguredError."""
     try:
         key = _KEYS.validate_json(text)
-        place = urlsplit(key.token_uri)
     except (ValidationError, ValueError):
         # Without the cause: it quotes what it was given.
         raise MisconfiguredError(
             f"{where} is neither a service account's key in JSON nor a login of gcloud; other kinds are not read"
         ) from None
-    if place.scheme not in ("http", "https") or not place.hostname:
+    if http_parts(key.token_uri) is None:
         raise MisconfiguredError(f"{where}: its token_uri is no URL")
     return key
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -11,10 +10,9 @@ from pydantic import Field
 
 from syncd.errors import MisconfiguredError, PermanentError
 from syncd.quoting import shown
+from syncd.schema import http_parts
 from syncd.sources.git.remote import LOOPBACK
 
-_UNWRITTEN = re.compile(r"[\x00-\x20\x7f]")
-"""White space and control characters, some of which `urlsplit` drops before it looks."""
 AllowedEndpoint = Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")]
 """A scheme and a host, in a table of the configuration file."""
 
@@ -24,12 +22,8 @@ def check_endpoint(name: str, url: str, allowed: Sequence[str] | None, setting: 
 
     `name` is what the URL is called, and `setting` the list that may allow it.
     """
-    try:
-        parts = urlsplit(url)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        parts, is_whole = urlsplit(""), False
-    if not is_whole or _UNWRITTEN.search(url) or parts.username or parts.password or parts.fragment:
+    parts = http_parts(url)
+    if parts is None or parts.username or parts.password or parts.fragment:
         raise PermanentError(f"{name} {shown(url)} must be an http or https URL with a host and without credentials")
     if allowed is None or f"{parts.scheme}://{parts.netloc}" in {one.rstrip("/") for one in allowed}:
         return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from syncd.errors import PermanentError
+from syncd.schema import http_parts
 
 _USUAL_QUEUE = re.compile(
     r"https?://(sqs\.(?P<region>[a-z0-9-]+)|(?P<older>[a-z0-9-]+)\.queue|queue)\.amazonaws\.com(\.cn)?(:443)?/"
@@ -55,11 +55,8 @@ def queue_endpoint(queue_url: str, endpoint: Endpoint) -> Endpoint:
     """
     if match := _USUAL_QUEUE.match(queue_url):
         return replace(endpoint, region=match["region"] or match["older"] or OLDEST_REGION, url=None)
-    try:
-        place = urlsplit(queue_url)
-    except ValueError:
-        place = None
-    if place is None or place.scheme not in ("http", "https") or not place.hostname:
+    place = http_parts(queue_url)
+    if place is None:
         raise PermanentError(f"queue_url {queue_url!r} is no URL of a queue; `syncd s3 setup` prints it")
     match = _OTHER_QUEUE.match(queue_url) or _PRIVATE_QUEUE.match(queue_url)
     region = match["region"] if match else endpoint.region

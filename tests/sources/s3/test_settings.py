@@ -51,7 +51,7 @@ def test_a_queue_is_reached_at_its_own_host_and_region_whatever_the_buckets_endp
         "sqs.eu-west-1.api.aws",
     ):
         assert queue_endpoint(f"https://{host}/1/q", minio) == replace(minio, region="eu-west-1", url=f"https://{host}")
-    for wrong in ("q", "", "http://[::1", "ftp://host/q"):
+    for wrong in ("q", "", "http://[::1", "ftp://host/q", "http://localhost:70000/1/q"):
         with pytest.raises(PermanentError, match="queue_url"):
             queue_endpoint(wrong, minio)
 
