@@ -202,12 +202,20 @@ class RemoteEmbedder:
         try:
             self._believe(server, (await self._answer(server, PROBE_TEXTS)).vectors)
         except PermanentError as error:
-            self._trouble = str(error)
+            self._trouble = f"{error}; it is a known one: check the server, and its [[embedding.servers]] table"
             raise RetryableError(self._trouble) from error
 
     async def _verified(self, server: Server, texts: Sequence[str]) -> list[EmbeddedText]:
-        """Return the embeddings of `texts`, embedded in one request with a known text that gives a wrong model away."""
-        answer = await self._answer(server, [*texts, PROBE_TEXTS[-1]])
+        """Return the embeddings of `texts`, embedded in one request with a known text that gives a wrong model away.
+
+        Raises PermanentError for a lone text only where the server still passes its check.
+        """
+        try:
+            answer = await self._answer(server, [*texts, PROBE_TEXTS[-1]])
+        except PermanentError:
+            if len(texts) == 1:  # found in its batch at the cost of several requests: another one matters little
+                await self._check(server)
+            raise
         self._believe(server, answer.vectors[-1:])
         return _embeddings(texts, answer.vectors[:-1], answer.tokens)
 

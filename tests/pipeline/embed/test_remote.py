@@ -316,6 +316,38 @@ async def test_a_server_that_does_not_know_the_model_does_not_stop_the_others(tm
         assert len((await embedder.embed(texts, "document")).vectors) == 30
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_server_that_begins_to_refuse_everything_is_lost_and_no_text_is_to_blame(tmp_path, status):
+    lost, right = Machine(), Machine()
+    async with fleet(tmp_path, lost, right) as embedder:
+        while len(embedder.elsewhere) < 2:
+            await embedder.embed(["both join"], "document")
+        lost.status = status
+        texts = [f"text {number}" for number in range(20)]
+        found = [(await embedder.embed([text], "document")).vectors[0] for text in texts]
+        long = (await embedder.embed(["word " * 120], "document")).vectors[0]
+        assert f"rejected the text ({status}): overloaded; it is a known one: check the server" in embedder.shortfall
+        assert len(embedder.elsewhere) == 1
+        lost.status = 200
+        while len(embedder.elsewhere) < 2:
+            await embedder.embed(["both join"], "document")
+    assert np.allclose(found, [vector(text) for text in texts], atol=1e-6)
+    assert np.allclose(long, vector("word " * 120), atol=1e-6)
+
+
+async def test_texts_wait_for_the_only_server_while_that_refuses_everything(tmp_path):
+    machine = Machine()
+    async with fleet(tmp_path, machine) as embedder:
+        await embedder.embed(["before"], "document")
+        machine.status = 400
+        document = asyncio.create_task(embedder.embed(["a document", "another"], "document"))
+        with pytest.raises(RetryableError, match=r"no server of model remote/model answers: .*it is a known one"):
+            await embedder.embed(["a query"], "query")
+        assert not document.done()
+        machine.status = 200
+        assert len((await document).vectors) == 2
+
+
 class RealMachine(Machine):
     """An embedding server over the real model in a process of its own."""
 
