@@ -4,7 +4,8 @@ A request is of one document, by its number, which is used once:
 
     {"document": 7, "begin": {...}} + its bytes     → the first batches of its chunks
     {"document": 7}                                 → the next ones
-    {"document": 7, "drop": true}                   → {}; it is not wanted any more
+    {"document": 7, "drop": true}                   → {}; it is not wanted any more, also where it begins only now: small requests
+                                                      overtake those with many bytes
 
 and an answer has batches behind each other, their "sizes" in bytes, and with the last ones the document's "warnings"; or a "failure", its
 kind and why, and then none of the batches counts.
@@ -17,6 +18,7 @@ import io
 import os
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -44,6 +46,8 @@ FAILURE_KINDS: Mapping[str, type[PermanentError]] = {
 """The kinds of failures, the special ones first."""
 _ANSWER_BYTES = 1 << 20
 _BATCHES_AHEAD = 4
+_DROPPED_KEPT = 1024
+"""Many times the requests that are under way, of which one may have been overtaken."""
 _FOLDER = "syncd-worker-"
 
 
@@ -53,6 +57,8 @@ class PreparingActor(RayActor):
     def __init__(self) -> None:
         super().__init__()
         self._documents: dict[int, _Document] = {}
+        self._dropped: deque[int] = deque(maxlen=_DROPPED_KEPT)
+        """Those that were not at work when they were dropped."""
 
     @override
     def begin(self, work: PreparingOrder) -> tuple[JsonObject, bytes]:
@@ -69,10 +75,11 @@ class PreparingActor(RayActor):
     async def _answered(self, request: Mapping[str, Any], payload: bytes) -> tuple[JsonObject, bytes]:
         number: int = request["document"]
         if "drop" in request:
-            if (dropped := self._documents.pop(number, None)) is not None:
-                await dropped.end()
+            await self._drop(number)
             return {}, b""
         if "begin" in request:
+            if number in self._dropped:
+                return {}, b""
             self._documents[number] = _Document(self._preparer, request["begin"], payload)
         document = self._documents[number]
         try:
@@ -83,6 +90,12 @@ class PreparingActor(RayActor):
         finally:
             if document.is_over:
                 self._documents.pop(number, None)
+
+    async def _drop(self, number: int) -> None:
+        if (document := self._documents.pop(number, None)) is None:
+            self._dropped.append(number)
+        else:
+            await document.end()
 
 
 class _Document:
