@@ -3,7 +3,8 @@
 Ray ends its driver's process when the head has been away for a minute, takes over its signals, and has calls that block; none of
 that may happen to the daemon. Requests, each answered with one frame as soon as it can be:
 
-    {"op": "look"}                                  → {"room": 4}, how many workers the cluster's nodes can hold
+    {"op": "look"}                                  → {"room": 4, "nodes": ["a", ...]}, how many workers the cluster's nodes can
+                                                      hold, and what the nodes call themselves
     {"op": "start", "worker": 3}                    → what the worker says of itself (`RayActor.start`); waits until the cluster has
                                                       room, or a node that has no such worker yet, however long
     {"op": "ask", "worker": 3, "ask": {...}}        → what the worker answers (`RayActor.answer`); a "file" beside it is read, and
@@ -22,7 +23,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -125,7 +126,8 @@ class Driver:
         """Answer one request. Raises RetryableError."""
         match request.header:
             case {"op": "look"}:
-                return Frame({"room": await asyncio.to_thread(self._room)})
+                nodes = (await asyncio.to_thread(self._nodes)).values()
+                return Frame({"room": self._room(nodes), "nodes": [node["NodeManagerHostname"] for node in nodes]})
             case {"op": "start", "worker": number}:
                 return await self._start(number)
             case {"op": "ask", "worker": number, "ask": asked, **more}:
@@ -162,20 +164,20 @@ class Driver:
                 return node
             await asyncio.sleep(_LOOK_S)
 
-    def _room(self) -> int:
-        of_nodes = self._nodes().values()
+    def _room(self, nodes: Collection[Mapping[str, Any]]) -> int:
         if not self._wanted:
-            return len(of_nodes)
+            return len(nodes)
+        of_nodes = [node["Resources"] for node in nodes]
         return sum(min(int(has.get(name, 0) / share) for name, share in self._wanted.items()) for has in of_nodes)
 
-    def _nodes(self) -> dict[str, Mapping[str, float]]:
-        """Return what the living nodes have, by id; those without a core only where workers ask for something else."""
+    def _nodes(self) -> dict[str, Mapping[str, Any]]:
+        """Return the living nodes, by id; those without a core only where workers ask for something else."""
         try:
             nodes: list[Mapping[str, Any]] = _ray.nodes()
         except _LOST as error:
             raise RetryableError(f"the cluster does not say what nodes it has: {_in_one_line(error)}") from error
-        living = {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
-        return {node: has for node, has in living.items() if self._wanted or has.get("CPU", 0) > 0}
+        living = {node["NodeID"]: node for node in nodes if node["Alive"]}
+        return {number: node for number, node in living.items() if self._wanted or node["Resources"].get("CPU", 0) > 0}
 
 
 def _in_one_line(error: Any) -> str:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import anyio
 import structlog
@@ -38,7 +38,11 @@ WORKERS_TRIED = 3
 
 
 class WorkerRefusedError(RetryableError):
-    """A worker must not be used as it is: it would make something else than this daemon."""
+    """A worker on `node` must not be used as it is: it would make something else than this daemon."""
+
+    def __init__(self, node: str, message: str) -> None:
+        super().__init__(message)
+        self.node = node
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +96,16 @@ class RayWorkers:
         self._nobody = anyio.Event()
         """Set while there is none."""
         self._nobody.set()
-        self._refusals: dict[int, str] = {}
+        self._somebody = anyio.Event()
+        """Set while there is one."""
+        self._refusals: dict[int, WorkerRefusedError] = {}
+        """The last of each worker, until it starts, or the node has left."""
         self._away = f"no Ray cluster at {kind.order.cluster.address} has answered yet"
 
     @property
     def trouble(self) -> str:
         """Why a worker is refused, or why there is none; '' otherwise."""
-        return next(iter(self._refusals.values()), "" if self.names else self._away)
+        return next(map(str, self._refusals.values()), "" if self.names else self._away)
 
     async def run(self) -> None:
         """Connect to the cluster again and again, and employ workers while it is there."""
@@ -141,6 +148,8 @@ class RayWorkers:
             employed = 0
             while True:
                 look = await _ask(driver, {"op": "look"}, _LOOK_LIMIT_S)
+                nodes = look.header["nodes"]
+                self._refusals = {number: each for number, each in self._refusals.items() if each.node in nodes}
                 wanted: int = self._kind.order.cluster.workers or look.header["room"]
                 for number in range(employed, wanted):
                     tasks.start_soon(self._keep, driver, number)
@@ -165,7 +174,6 @@ class RayWorkers:
     def _note(self, number: int, errors: ExceptionGroup[RetryableError]) -> None:
         reason, work = _first(errors), self._kind.name
         if errors.subgroup(WorkerRefusedError):
-            self._refusals[number] = reason
             log.error("ray.worker_refused", work=work, worker=number, reason=reason)
         else:
             self._away = reason
@@ -176,7 +184,9 @@ class RayWorkers:
         facts = started.header
         name = f"{facts['node']}, process {facts['pid']}"
         if objection := facts.get("refused") or self._kind.objection(facts, started.payload):
-            raise WorkerRefusedError(f"a Ray worker on {name} is refused: {objection}")
+            refusal = WorkerRefusedError(facts["node"], f"a Ray worker on {name} is refused: {objection}")
+            self._refusals[number] = refusal
+            raise refusal
         self._refusals.pop(number, None)
         return RayWorker(driver, number, name)
 
@@ -184,6 +194,7 @@ class RayWorkers:
         log.info("ray.worker_joined", work=self._kind.name, worker=worker.number, name=worker.name)
         if not self.names:
             self._nobody = anyio.Event()
+            self._somebody.set()
         self.names[worker.number] = worker.name
         try:
             async with anyio.create_task_group() as tasks:
@@ -192,14 +203,18 @@ class RayWorkers:
         finally:
             del self.names[worker.number]
             if not self.names:
+                self._somebody = anyio.Event()
                 self._nobody.set()
 
     async def _return_unserved(self, mailbox: Mailbox[Any, Any]) -> None:
         """Have what was put in for workers, of whom none is left, done here by those who wait for it."""
         while True:
             await self._nobody.wait()
-            for each in await mailbox.take_many(math.inf):
-                each.reply.fail(RetryableError("no Ray worker is left"))
+            await mailbox.serve_until(self._somebody, _refuse)
+
+
+async def _refuse(_: object) -> NoReturn:
+    raise RetryableError("no Ray worker is left")
 
 
 async def _ask(driver: Worker, header: JsonObject, limit_s: float = math.inf, payload: bytes = b"") -> Frame:

@@ -3,9 +3,11 @@ of any part.
 """
 
 import io
+import platform
 import random
 import re
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from syncd.chroma.server import free_port
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, RetryableError
 from syncd.model import Chunking, Warnings
 from syncd.pipeline.embed.catalog import Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.engine import Cluster, EngineOptions, ModelRequest
@@ -23,12 +25,15 @@ from syncd.pipeline.parse.task import Ocr
 from syncd.pipeline.parse.text import WHOLE_BYTES
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.prepare.process import PreparerSettings
-from syncd.pipeline.ray import embedding, preparing
+from syncd.pipeline.ray import embedding, preparing, workers
 from syncd.pipeline.ray.embedder import RayEmbedder
-from syncd.pipeline.ray.order import runtime_versions
+from syncd.pipeline.ray.order import Order, PreparingOrder, runtime_versions
 from syncd.pipeline.ray.preparer import RayPreparer
 from syncd.pipeline.ray.preparing import RayPreparers
 from syncd.pipeline.ray.preparing_versions import preparing_versions
+from syncd.pipeline.ray.workers import RayWorkers
+from syncd.runtime.frames import Frame
+from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.retry import Backoff
 from tests.app.test_daemon import configuration, request, syncd, until
 from tests.daemon import MINILM, Daemon, held
@@ -106,6 +111,100 @@ async def test_workers_with_another_runtime_or_file_are_refused_and_those_with_t
         assert by_worker.tokens == alone.tokens
         with pytest.raises(PermanentError, match=r"text 3: .* not finite"):
             await embedder.embed([*TEXTS[:2], "zero"], "document")
+
+
+class Nodes:
+    """Stands in for the driver of a cluster with these nodes: each has the worker of its place, and a wrong one refuses it."""
+
+    alive = True
+
+    def __init__(self, *names):
+        self.names = list(names)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+    async def call(self, header, payload=b"", *, timeout_s):
+        match header:
+            case {"op": "look"}:
+                return Frame({"room": len(self.names), "nodes": self.names})
+            case {"op": "start", "worker": number} if number < len(self.names):
+                node = self.names[number]
+                return Frame({"node": node, "pid": 7, **({"refused": "another syncd"} if "wrong" in node else {})})
+            case {"op": "start" | "watch"}:
+                await anyio.sleep_forever()
+        return Frame()
+
+
+@dataclass
+class Echoed:
+    """Texts that workers give back with their name."""
+
+    texts: Mailbox
+    address: str = "auto"
+    name = "echoed"
+
+    @property
+    def order(self):
+        return Order(Cluster(self.address), PreparingOrder(PreparerSettings()))
+
+    @property
+    def mailboxes(self):
+        return (self.texts,)
+
+    def objection(self, facts, payload):
+        return ""
+
+    async def serve(self, worker):
+        while True:
+            for each in await self.texts.take_many(1):
+                each.reply.settle((each.message, worker.name))
+
+
+@asynccontextmanager
+async def employed(nodes, monkeypatch):
+    """Yield the workers of these nodes, and where their texts are put in."""
+    monkeypatch.setattr(workers, "_LOOK_S", 0.01)
+    texts = Mailbox("texts", 10)
+    found = RayWorkers(Echoed(texts), Backoff(cap_s=0.01))
+    monkeypatch.setattr(found, "_driver", lambda: nodes)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(found.run)
+        yield found, texts
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_refusal_is_told_until_its_node_has_left(monkeypatch):
+    nodes = Nodes("right", "wrong")
+    async with employed(nodes, monkeypatch) as (found, _):
+        await reached(lambda: found.trouble == "a Ray worker on wrong, process 7 is refused: another syncd")
+        nodes.names.append("wrong too")
+        nodes.names.remove("wrong")
+        await reached(lambda: found.trouble == "a Ray worker on wrong too, process 7 is refused: another syncd")
+        nodes.names.remove("wrong too")
+        await reached(lambda: found.trouble == "")
+        assert found.names == {0: "right, process 7"}
+
+
+async def test_texts_go_back_while_there_is_no_worker_and_none_does_once_one_has_joined(monkeypatch):
+    nodes = Nodes()
+    async with employed(nodes, monkeypatch) as (found, texts):
+        with pytest.raises(RetryableError, match="no Ray worker is left"):
+            await texts.ask("first")
+        nodes.names.append("right")
+        await reached(lambda: found.names)
+        await anyio.wait_all_tasks_blocked()
+        assert await texts.ask("second") == ("second", "right, process 7")
+
+
+async def test_the_driver_calls_nodes_as_their_workers_do(cluster):
+    async with RayWorkers(Echoed(Mailbox("texts", 10), cluster.address))._driver() as driver:
+        found = await driver.call({"op": "look"}, timeout_s=60)
+    assert found.header["room"] == 1
+    assert set(found.header["nodes"]) == {platform.node()}
 
 
 SETTINGS = PreparerSettings(step_limit_s=30, ocr=Ocr(enabled=False))
