@@ -47,11 +47,15 @@ _LATEST = (
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """How far a shadow is: documents of the one that answers, those of them that it lacks, and why it is not complete, or ''."""
+    """How far a shadow is: documents of the one that answers, those of them that it lacks, and why it is not complete, or ''.
+
+    `is_unfinished`: the latest whole run of some source waits, is under way, or was put off.
+    """
 
     documents: int
     missing: int
     lacks: str
+    is_unfinished: bool = False
 
     @property
     def share(self) -> float:
@@ -124,7 +128,8 @@ class Shadows:
             documents, missing = connection.execute(_MISSING, (shadow.live_id, shadow.collection_id)).fetchone()
             ends = [connection.execute(_LATEST, (ident, *place)).fetchone() or ("pending", "") for ident in source_ids]
             lacking = [error or state for state, error in ends if error or state != "complete"]
-            return Built(documents, missing, lacking[0] if lacking else "")
+            is_unfinished = any(state in ("pending", "processing") for state, _ in ends)
+            return Built(documents, missing, lacking[0] if lacking else "", is_unfinished)
 
         return await self._db.read(query)
 

@@ -163,7 +163,7 @@ class ShadowKeeper:
         """
         shadow = await self._of(target, ShadowState.REFUSED, ShadowState.BUILDING)
         built = await self._store.shadows.built(shadow, await self._store.shadows.sources_of(shadow.live_id))
-        if built.lacks in ("pending", "processing"):
+        if built.is_unfinished:
             raise ConflictError(
                 f"the shadow of {target.collection} is not complete: {built.share:.0%} built; wait for it"
             )

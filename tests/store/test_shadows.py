@@ -108,9 +108,28 @@ async def test_a_shadow_is_complete_when_the_latest_whole_run_of_each_source_saw
         (run,) = [one for one in await store.invocations.due(10) if one.target == shadow.target]
         await store.invocations.start(run.id)
         await store.invocations.settle(run.id, "complete", run.counts, told)
-        assert (await store.shadows.built(shadow, [source.id])).lacks == (told or "")
+        built = await store.shadows.built(shadow, [source.id])
+        assert (built.lacks, built.is_unfinished) == (told or "", False)
         await store.shadows.ask_again(changed, shadow.target)
     assert (await store.shadows.built(shadow, [source.id])).lacks == "pending"
+
+
+async def test_a_run_that_was_put_off_is_not_over_whatever_it_or_another_source_says(store, source):
+    more = await store.sources.create("folder", "db", replace(SETTINGS, path="/more"), ONE, COARSE, "more")
+    changed = await set_to(store, source, OTHER, COARSE)
+    (live_id,) = await store.shadows.changed()
+    await store.shadows.begin(live_id, NOTES, OTHER, [changed, more])
+    (shadow,) = await store.shadows.all()
+    first, second = [one for one in await store.invocations.due(10) if one.target == shadow.target]
+    await store.invocations.start(first.id)
+    await store.invocations.postpone(first.id, 3600.0, "the source is away", first.counts)
+    assert (await store.shadows.built(shadow, [source.id])).is_unfinished
+    assert (await store.shadows.built(shadow, [source.id])).lacks == "the source is away"
+    await store.invocations.start(second.id)
+    await store.invocations.settle(second.id, "complete", second.counts, "the sitemap was cut")
+    for order in ([source.id, more.id], [more.id, source.id]):
+        assert (await store.shadows.built(shadow, order)).is_unfinished
+    assert not (await store.shadows.built(shadow, [more.id])).is_unfinished
 
 
 async def test_other_settings_meanwhile_have_it_filled_and_judged_anew(store, source):

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from syncd.errors import ConflictError, NotFoundError
-from syncd.model import Checkpoint, Chunking, Comparison, Document, Embedding, Origin, SourceWatch, Target
+from syncd.model import Checkpoint, Chunking, Comparison, Document, Embedding, Origin, SourceWatch, State, Target
 from syncd.model.sources import chunk_prefix
 from syncd.search import Answer, SearchHit
 from syncd.search.compared import compared
@@ -196,6 +196,14 @@ async def test_settings_that_change_back_have_it_dropped_and_an_incomplete_one_n
         live = await parts.store.collections.find(watched.target)
         await parts.store.sources.replace(source, source.database, source.settings, OTHER, COARSE)
         await parts.store.shadows.begin(live.id, watched.target, OTHER, [source])
+        with pytest.raises(ConflictError, match="not complete: 0% built"):
+            await watched.keeper.switch(watched.target)
+        (shadow,) = await parts.store.shadows.all()
+        for run in await parts.store.invocations.list(state=State.PENDING):
+            if run.target == shadow.target:
+                await parts.store.invocations.start(run.id)
+                await parts.store.invocations.postpone(run.id, 3600.0, "the source is away", run.counts)
+        assert (await parts.store.shadows.built(shadow, [source.id])).lacks == "the source is away"
         with pytest.raises(ConflictError, match="not complete: 0% built"):
             await watched.keeper.switch(watched.target)
         await watched.declare(ONE, COARSE)
