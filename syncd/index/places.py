@@ -47,7 +47,7 @@ class PlaceChanges:
 
     async def change(self, collection_id: int) -> None:
         """Let a shadow take the place of the one that answers, or go on with that. Raises RetryableError while one of them cannot
-        be renamed.
+        be renamed, ConflictError while documents would be lost by it.
         """
         shadows = {shadow.collection_id: shadow for shadow in await self._store.shadows.all()}
         shadow = shadows.get(collection_id)
@@ -62,10 +62,15 @@ class PlaceChanges:
         is_there = live.chroma_id is not None and await self._vector_store.collection_id(live.target) == live.chroma_id
         if is_there:
             await self._copy_metadata(live.target, shadow.target)
-        if not is_there or not await self._store.shadows.decide(shadow.collection_id):
+        if not is_there or not await self._store.shadows.decide(shadow, await self._keepers(live)):
             raise RetryableError(
                 f"collection {live.target.collection} is being filled from the store; try again when it is complete"
             )
+
+    async def _keepers(self, live: CollectionRecord) -> list[str]:
+        """Return the ids of the sources that keep the one that answers in step, and so bring what another in its place lacks."""
+        found = [await self._store.sources.get(ident) for ident in await self._store.shadows.sources_of(live.id)]
+        return [source.id for source in found if source is not None and source.keeps_place(live.target)]
 
     async def _copy_metadata(self, live: Target, built: Target) -> None:
         """Give the other one what somebody noted in the metadata of the one that answers."""

@@ -217,3 +217,7 @@ class SourceRecord(Generic[S_co]):
     def keeps(self, collection: str) -> bool:
         """Return whether the source keeps this collection in sync automatically."""
         return self.settings.kept_collection == collection
+
+    def keeps_place(self, target: Target) -> bool:
+        """Return whether it is the collection of this very database."""
+        return self.database == target.database and self.keeps(target.collection)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from syncd.model import Embedding, SourceRecord, Target
 from syncd.store.database import Database
 from syncd.store.invocation_codec import IS_WHOLE_RUN
+from syncd.store.place_losses import require_no_loss
 from syncd.store.recipes import Recipe, read_recipe
 from syncd.store.shadow_rows import (
     SELECT_SHADOWS,
@@ -138,17 +139,20 @@ class Shadows:
         statement = "UPDATE shadows SET state = ?, report = ?, since = ? WHERE collection_id = ? AND state IN ('building', 'refused')"
         await self._db.write(lambda c: c.execute(statement, (state, report, time.time(), collection_id)))
 
-    async def decide(self, collection_id: int) -> bool:
+    async def decide(self, shadow: Shadow, keepers: Collection[str]) -> bool:
         """Decide that a shadow takes the place of the one that answers; return False while either is being filled, or it is
         no shadow that could. From here on that is carried out, whatever happens.
+
+        `keepers`: the sources that bring what it lacks of their documents. Raises ConflictError while others would be lost.
         """
 
         def transaction(connection: sqlite3.Connection) -> bool:
-            row = connection.execute(_FIT, (collection_id,)).fetchone()
+            row = connection.execute(_FIT, (shadow.collection_id,)).fetchone()
             if row is not None:
+                require_no_loss(connection, shadow.live, shadow.live_id, shadow.collection_id, keepers)
                 connection.execute(
                     "UPDATE shadows SET state = 'switching', former_name = coalesce(former_name, ?) WHERE collection_id = ?",
-                    (name_beside(row[0], "former"), collection_id),
+                    (name_beside(row[0], "former"), shadow.collection_id),
                 )
             return row is not None
 

@@ -145,6 +145,10 @@ class Runner:
     async def _plan(self, invocation: Invocation, record: SourceRecord, home: Target) -> RunPlan:
         """Open the collection, and return what all documents of the run share."""
         is_dry_run = invocation.request.is_dry_run
+        known = await self._store.collections.find(invocation.target)
+        if known is not None and await self._store.shadows.is_switching(known.id):
+            # What a run brought now into the one that answers would leave with it, and not every source brings it again.
+            raise RetryableError(f"collection {invocation.target.collection} is changing places with another one")
         open_collection = self._index.preview_collection if is_dry_run else self._index.open
         return RunPlan(
             number=await self._store.progress.run_number(invocation.id),

@@ -109,7 +109,7 @@ class ShadowKeeper:
             source = await self._store.sources.get(source_id)
             if source is None:
                 obstacle = "it holds documents of a removed source: give them to another one or purge them (syncd sources remove)"
-            elif not source.keeps(live.target.collection) or source.database != live.target.database:
+            elif not source.keeps_place(live.target):
                 obstacle = f"it holds documents of {source.name or source.type} that no watch or schedule brings again"
             else:
                 found.append(source)
@@ -159,9 +159,12 @@ class ShadowKeeper:
     async def switch(self, target: Target) -> None:
         """Let the shadow of a collection take its place, however it compares. Waits for that.
 
-        Raises NotFoundError, ConflictError while it is not complete, RetryableError.
+        Raises NotFoundError, ConflictError while it is not complete or documents would be lost by it, RetryableError.
         """
         shadow = await self._of(target, ShadowState.REFUSED, ShadowState.BUILDING)
+        _, obstacle = await self._sources(shadow.live_id)
+        if obstacle:
+            raise ConflictError(f"the shadow of {target.collection} cannot take its place: {obstacle}")
         built = await self._store.shadows.built(shadow, await self._store.shadows.sources_of(shadow.live_id))
         if built.is_unfinished:
             raise ConflictError(
@@ -179,7 +182,7 @@ class ShadowKeeper:
     async def rollback(self, target: Target) -> None:
         """Let the collection that answered before answer again; its sources then bring what changed meanwhile. Waits for the first.
 
-        Raises NotFoundError, RetryableError.
+        Raises NotFoundError, ConflictError while what no source brings again would be lost by it, RetryableError.
         """
         await self._change_places(await self._of(target, ShadowState.FORMER))
 

@@ -8,10 +8,11 @@ import pytest
 from syncd.errors import ConflictError, NotFoundError, RetryableError
 from syncd.index.changes import ChangePlaces, CheckCollection, DropCollection
 from syncd.index.verify import Verifier
-from syncd.model import Chunking, State, Target
+from syncd.model import Chunking, Origin, SourceWatch, State, Target
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search import Query, Search
 from syncd.sources.folder.documents import FolderSettings
+from syncd.sources.folder.settings import FolderSourceSettings
 from syncd.sources.folder.source import FolderTreeSource
 from syncd.store.changes import Urgency
 from syncd.store.shadow_rows import ShadowState
@@ -19,7 +20,7 @@ from syncd.store.shadows import Shadows
 from syncd.sync.deletes import DeleteGuard
 from tests.daemon import client_at
 from tests.models import in_its_own_task
-from tests.pipeline.parts import MODEL, running, write
+from tests.pipeline.parts import CHUNKING, MODEL, running, write
 from tests.store.test_prepared import replacement
 
 TEXT = "One line of text that stands here.\nAnother line of it, which is longer.\nA third one, to fill it up.\n"
@@ -28,7 +29,13 @@ FINER = Chunking(type="lines", max_size_bytes=120, max_lines=1)
 
 
 async def built(parts, folder, target: Target):
-    """Sync the folder, and build its collection anew in finer chunks beside; return its source and the shadow."""
+    """Sync the folder, which its source keeps in step, and build its collection anew in finer chunks beside; return its source and the
+    shadow.
+    """
+    watch = SourceWatch(target_collection_name=target.collection)
+    settings = FolderSourceSettings(path=str(folder), collection_name=target.collection, watch=watch)
+    if await parts.store.sources.by_name("folder") is None:
+        await parts.store.sources.create("folder", target.database, settings, MODEL, CHUNKING, "folder")
     await parts.sync(folder, target)
     source = await parts.source(folder)
     live = await parts.store.collections.find(target)
@@ -97,9 +104,9 @@ async def test_killed_between_any_two_steps_the_next_start_ends_what_was_decided
     chroma_server, folder, target, tmp_path, renamed
 ):
     async with in_its_own_task(running(tmp_path / "state", chroma_server)) as parts:
-        _, shadow = await built(parts, folder, target)
+        source, shadow = await built(parts, folder, target)
         before, after = await documents(parts, target), await documents(parts, shadow.target)
-        assert await parts.store.shadows.decide(shadow.collection_id)
+        assert await parts.store.shadows.decide(shadow, [source.id])
         (decided,) = await parts.store.shadows.all()
         ids = [(await parts.store.collections.by_id(one)).chroma_id for one in (shadow.live_id, shadow.collection_id)]
         names = [Target(target.database, decided.former_name), target]
@@ -151,8 +158,8 @@ async def until_held(parts) -> None:
 
 
 async def test_one_change_of_places_that_cannot_be_carried_out_holds_up_no_other(parts, folder, target, monkeypatch):
-    _, stuck = await built(parts, folder, target)
-    assert await parts.store.shadows.decide(stuck.collection_id)
+    source, stuck = await built(parts, folder, target)
+    assert await parts.store.shadows.decide(stuck, [source.id])
     _, shadow = await built(parts, folder, Target(target.database, f"{target.collection}-other"))
     rename = parts.chroma.rename
 
@@ -212,6 +219,56 @@ async def test_going_back_ends_what_is_being_built_and_the_index_outlives_what_c
     await parts.index.flush(beside.id, ["a.txt-0"])
     with pytest.raises(NotFoundError, match="discarded"):
         await parts.store.collections.by_id(beside.id)
+
+
+async def uploaded(parts, target: Target, version: str = "1"):
+    """Put a document into the collection as an upload does, whose source keeps nothing in step; return the run that brought it."""
+    uploads = await parts.store.sources.by_name("uploads")
+    if uploads is None:
+        settings = FolderSourceSettings(path="/uploads")
+        uploads = await parts.store.sources.create("folder", target.database, settings, MODEL, CHUNKING, "uploads")
+    run = await parts.store.invocations.create(uploads.id, target, Origin.API)
+    await parts.store.invocations.start(run.id)
+    record = await parts.index.open(target, MODEL)
+    await parts.index.apply(replacement(record.id, "up.txt", source=uploads.id, version=version))
+    return run
+
+
+async def test_an_upload_that_comes_before_the_decision_keeps_the_one_that_answers_in_its_place(parts, folder, target):
+    _, shadow = await built(parts, folder, target)
+    run = await uploaded(parts, target)
+    with pytest.raises(ConflictError, match=r"a run is bringing documents into .* try again when it is over"):
+        await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+    await parts.store.invocations.settle(run.id, "complete", run.counts)
+    with pytest.raises(ConflictError, match=r"\(1, such as 'up.txt'\)"):
+        await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+    (still,) = await parts.store.shadows.all()
+    assert still.state is ShadowState.BUILDING
+
+
+async def test_an_upload_that_waits_for_its_vectors_counts(parts, folder, target):
+    _, shadow = await built(parts, folder, target)
+    upload = replacement(shadow.live_id, "up.txt", "words", source="the-upload-source")
+    await parts.store.prepared.put(upload, "hash", Urgency.OBJECT)
+    with pytest.raises(ConflictError, match=r"such as 'up.txt'"):
+        await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+
+
+async def test_nothing_goes_back_to_a_collection_that_lacks_an_upload_or_has_another_version_of_it(
+    parts, folder, target
+):
+    _, shadow = await built(parts, folder, target)
+    await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+    (former,) = await parts.store.shadows.all()
+    for place, version in ((former.target, "1"), (target, "2")):
+        run = await uploaded(parts, place, version)
+        await parts.store.invocations.settle(run.id, "complete", run.counts)
+    with pytest.raises(ConflictError, match="delete them, and upload them again afterwards"):
+        await parts.index.mailbox.ask(ChangePlaces(former.collection_id))
+    run = await uploaded(parts, former.target, "2")
+    await parts.store.invocations.settle(run.id, "complete", run.counts)
+    await parts.index.mailbox.ask(ChangePlaces(former.collection_id))
+    assert (await parts.store.collections.find(target)).id == former.collection_id
 
 
 async def test_nothing_changes_its_place_while_it_is_being_filled_from_the_store(parts, folder, target):

@@ -161,3 +161,20 @@ async def test_a_run_begins_anew_if_how_its_documents_are_made_changes_while_it_
     with pytest.raises(RetryableError, match="changed while it began"):
         await runner.execute(Attempt(invocation, anyio.CancelScope()))
     assert source.runs == 0
+
+
+async def test_a_run_waits_while_its_collection_is_changing_places(parts, fresh_name):
+    """What it brought would leave with the collection that had the name."""
+    first = await created(parts, Origin.API, fresh_name)
+    async with syncing(parts, Fixed(lambda _: document("Words.\n"))) as syncer:
+        await settled(parts, first)
+        source = await parts.store.sources.get(first.source_id)
+        live = await parts.store.collections.find(first.target)
+        await parts.store.shadows.begin(live.id, first.target, MODEL, [source])
+        (shadow,) = await parts.store.shadows.all()
+        await parts.index.open(shadow.target, MODEL)
+        assert await parts.store.shadows.decide(shadow, [source.id])
+        meanwhile = await parts.store.invocations.create(source.id, first.target, Origin.API)
+        syncer.wake()
+        ended = await settled(parts, meanwhile)
+    assert (ended.state, "is changing places with another one" in ended.error) == (State.FAILED, True)

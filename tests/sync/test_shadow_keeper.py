@@ -13,7 +13,7 @@ from syncd.model.sources import chunk_prefix
 from syncd.search import Answer, SearchHit
 from syncd.search.compared import compared
 from syncd.sources.folder.settings import FolderSourceSettings
-from syncd.store.changes import Replacement
+from syncd.store.changes import Removal, Replacement
 from syncd.store.shadow_rows import ShadowState
 from syncd.sync.shadow_keeper import ShadowKeeper, ShadowSettings
 from syncd.sync.shadow_reports import shadow_views
@@ -209,6 +209,41 @@ async def test_settings_that_change_back_have_it_dropped_and_an_incomplete_one_n
         await watched.declare(ONE, COARSE)
         await watched.until()
         assert await watched.rows() == before
+
+
+async def test_an_upload_meanwhile_keeps_it_from_taking_the_place_and_from_being_gone_back_to(
+    parts, fresh_name, monkeypatch
+):
+    monkeypatch.setattr("syncd.sync.shadow_keeper.QUIET_AFTER_S", 0.0)
+    async with watching(parts, fresh_name, ShadowSettings(keep_s=3600.0)) as watched:
+        comparing, may_go_on, compare = anyio.Event(), anyio.Event(), watched.compare
+
+        async def waiting(first, second):
+            comparing.set()
+            await may_go_on.wait()
+            return await compare(first, second)
+
+        watched.keeper._compare = waiting
+        await watched.declare(OTHER, FINE)
+        with anyio.fail_after(60):
+            await comparing.wait()
+        live = await parts.store.collections.find(watched.target)
+        upload = Replacement(live.id, "the-upload-source", "up.txt", "up", "1", "print", "hash", 10**9, [])
+        await parts.store.documents.stage([upload])
+        before = await watched.rows()
+        with pytest.raises(ConflictError, match="cannot take its place: it holds documents of a removed source"):
+            await watched.keeper.switch(watched.target)
+        may_go_on.set()
+        await watched.until()
+        assert await watched.rows() == before
+
+        gone = Removal(live.id, "the-upload-source", "up.txt", seen=10**9)
+        await parts.store.documents.stage([gone])
+        await watched.until(ShadowState.FORMER)
+        live = await parts.store.collections.find(watched.target)
+        await parts.store.documents.stage([replace(upload, collection_id=live.id)])
+        with pytest.raises(ConflictError, match=r"such as 'up.txt'"):
+            await watched.keeper.rollback(watched.target)
 
 
 async def test_documents_that_nobody_brings_again_keep_it_from_being_built(parts, fresh_name):
