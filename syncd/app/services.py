@@ -84,7 +84,8 @@ def make_services(
             for source_id, problem in problems
             if damaged.get(source_id, problem) == problem
         ]
-        shadows = await shadow_views(store, parts.shadows.blocked, shadow_settings(config).keep_s)
+        keeper, keep_s = parts.shadows, shadow_settings(config).keep_s
+        shadows = await shadow_views(store, keeper.blocked, keeper.waiting, keep_s)
         seen = {
             "problems": wrong(),
             "degraded": degraded(),

@@ -68,7 +68,8 @@ def shadow_line(it: ShadowAnswer) -> str:
     name = it["collection_name"]
     match it["state"]:
         case "building":
-            return f"shadow of {name}: {it.get('built', 0.0):.0%} built"
+            waits = f", and waits: {it['reason']}" if it["reason"] else ""
+            return f"shadow of {name}: {it.get('built', 0.0):.0%} built{waits}"
         case "refused":
             return f"shadow of {name} waits for a decision: {it['reason']} (syncd shadow {name} --switch, or --discard)"
         case "former":

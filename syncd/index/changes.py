@@ -60,6 +60,13 @@ class ChangePlaces:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckPlaces:
+    """Fail as ChangePlaces would for what would be lost by it, and change nothing."""
+
+    collection_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class DropCollection:
     """Delete a discarded shadow, of which the store has no document any more."""
 
@@ -73,7 +80,7 @@ class OutboxLeft:
     collection_id: int
 
 
-Errand = Rebuild | CheckCollection | MendCollection | ChangePlaces | DropCollection
+Errand = Rebuild | CheckCollection | MendCollection | ChangePlaces | CheckPlaces | DropCollection
 """What concerns a collection as a whole."""
 Change = DocumentChange | Errand | Flush | OutboxLeft
 

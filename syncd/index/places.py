@@ -57,6 +57,13 @@ class PlaceChanges:
             await self._decide(shadow)
         await self._carry_out(collection_id)
 
+    async def check(self, collection_id: int) -> None:
+        """Raise ConflictError if documents would be lost by a change of places now. Changes nothing."""
+        for shadow in await self._store.shadows.all():
+            if shadow.collection_id == collection_id:
+                live = await self._store.collections.by_id(shadow.live_id)
+                await self._store.shadows.require_no_loss(shadow, await self._keepers(live))
+
     async def _decide(self, shadow: Shadow) -> None:
         live = await self._store.collections.by_id(shadow.live_id)
         is_there = live.chroma_id is not None and await self._vector_store.collection_id(live.target) == live.chroma_id

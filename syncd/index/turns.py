@@ -8,7 +8,15 @@ from dataclasses import replace
 import structlog
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.index.changes import Change, ChangePlaces, CheckCollection, DropCollection, MendCollection, Rebuild
+from syncd.index.changes import (
+    Change,
+    ChangePlaces,
+    CheckCollection,
+    CheckPlaces,
+    DropCollection,
+    MendCollection,
+    Rebuild,
+)
 from syncd.index.delivery import Delivery
 from syncd.index.places import PlaceChanges
 from syncd.index.postponed import Asked, PostponedWrites
@@ -43,6 +51,9 @@ class Turns:
                 await self._begin_rebuild(envelope, message)
             elif isinstance(message, ChangePlaces):
                 await self._places.change(message.collection_id)
+                envelope.reply.settle(Staged(message.collection_id))
+            elif isinstance(message, CheckPlaces):
+                await self._places.check(message.collection_id)
                 envelope.reply.settle(Staged(message.collection_id))
             elif isinstance(message, DropCollection):
                 self._held.forget(message.collection_id)

@@ -13,7 +13,7 @@ from syncd.store.database import Database
 from syncd.store.webhook_outbox import notify
 
 # In this order: SQLite, which does not know how few deletes are held, might compare each run with each document.
-_STILL_HELD = (
+STILL_HELD = (
     "held_deletes h CROSS JOIN invocations i ON i.id = h.invocation_id "
     "CROSS JOIN collections c ON c.database = i.database AND c.name = i.collection "
     "CROSS JOIN documents d ON d.collection_id = c.id AND d.source_id = i.source_id AND d.key = h.key AND d.seen < i.seq"
@@ -161,7 +161,7 @@ class Progress:
     async def held_in(self, target: Target) -> Mapping[str, int]:
         """Return how many documents of a collection each invocation would still delete, newest first."""
         statement = (
-            f"SELECT i.id, count(*) FROM {_STILL_HELD} "
+            f"SELECT i.id, count(*) FROM {STILL_HELD} "
             "WHERE i.database = ? AND i.collection = ? GROUP BY i.id ORDER BY i.seq DESC"
         )
         place = target.database, target.collection
@@ -170,7 +170,7 @@ class Progress:
     async def holding_runs(self, databases: frozenset[str] | None) -> Sequence[HoldingRun]:
         """Return the invocations that hold deletes still, newest first; None: of every database."""
         statement = (
-            f"SELECT i.id, i.source_id, i.database, i.collection, count(*) FROM {_STILL_HELD} "
+            f"SELECT i.id, i.source_id, i.database, i.collection, count(*) FROM {STILL_HELD} "
             "GROUP BY i.id ORDER BY i.seq DESC"
         )
         rows = await self._db.read(lambda c: c.execute(statement).fetchall())
@@ -179,7 +179,7 @@ class Progress:
 
     async def still_held(self, invocation_id: str, limit: int = 100, offset: int = 0) -> Sequence[str]:
         """Return the keys that an invocation would still delete if that were confirmed, in order: none that reappeared since."""
-        statement = f"SELECT h.key FROM {_STILL_HELD} WHERE h.invocation_id = ? ORDER BY h.key LIMIT ? OFFSET ?"
+        statement = f"SELECT h.key FROM {STILL_HELD} WHERE h.invocation_id = ? ORDER BY h.key LIMIT ? OFFSET ?"
         values = (invocation_id, limit, offset)
         return await self._db.read(lambda c: [key for (key,) in c.execute(statement, values)])
 

@@ -139,6 +139,11 @@ class Shadows:
         statement = "UPDATE shadows SET state = ?, report = ?, since = ? WHERE collection_id = ? AND state IN ('building', 'refused')"
         await self._db.write(lambda c: c.execute(statement, (state, report, time.time(), collection_id)))
 
+    async def require_no_loss(self, shadow: Shadow, keepers: Collection[str]) -> None:
+        """Raise what `decide` would, and decide nothing."""
+        place = shadow.live, shadow.live_id, shadow.collection_id
+        await self._db.read(lambda c: require_no_loss(c, *place, keepers))
+
     async def decide(self, shadow: Shadow, keepers: Collection[str]) -> bool:
         """Decide that a shadow takes the place of the one that answers; return False while either is being filled, or it is
         no shadow that could. From here on that is carried out, whatever happens.

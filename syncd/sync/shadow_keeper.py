@@ -16,7 +16,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError
-from syncd.index.changes import ChangePlaces, DropCollection
+from syncd.index.changes import ChangePlaces, CheckPlaces, DropCollection
 from syncd.index.writer import Index
 from syncd.model import Comparison, SourceRecord, Target
 from syncd.runtime.wakeup import Wakeup
@@ -61,6 +61,8 @@ class ShadowKeeper:
         self._rung = Wakeup()
         self.blocked: dict[Target, str] = {}
         """Why a collection cannot be built anew though its sources ask for it."""
+        self.waiting: dict[int, str] = {}
+        """Why a shadow, by its id, is not gone on with."""
 
     def look(self) -> None:
         """Look at once. Never waits, twice is safe."""
@@ -74,14 +76,17 @@ class ShadowKeeper:
             await self._rung.wait(TEND_EVERY_S)
 
     async def _look(self) -> None:
-        under_way: set[int] = set()
+        under_way, waiting = set[int](), dict[int, str]()
         for shadow in await self._store.shadows.all():
             if shadow.state is not ShadowState.FORMER and shadow.state is not ShadowState.DISCARDED:
                 under_way.add(shadow.live_id)
             try:
                 await self._tend(shadow)
             except (RetryableError, PermanentError) as error:
-                log.warning("shadow.waiting", collection=shadow.live.collection, reason=str(error))
+                waiting[shadow.collection_id] = str(error)
+                if self.waiting.get(shadow.collection_id) != str(error):
+                    log.warning("shadow.waiting", collection=shadow.live.collection, reason=str(error))
+        self.waiting = waiting
         changed = await self._store.shadows.changed()
         self.blocked.clear()
         for live_id in changed:
@@ -142,7 +147,8 @@ class ShadowKeeper:
             await self._store.shadows.discard(shadow, decide=False)
             return self._wake()
         built = await self._store.shadows.built(shadow, [source.id for source in sources])
-        if shadow.state is ShadowState.BUILDING and not built.lacks:
+        if shadow.state is ShadowState.BUILDING and not built.lacks and not await self._is_run(shadow.live, sources):
+            await self._index.mailbox.ask(CheckPlaces(shadow.collection_id))
             comparison = await self._compare(shadow.live, shadow.target)
             report = ShadowReport.of(comparison, built, self._settings.max_loss)
             state = ShadowState.REFUSED if report.refusal else ShadowState.BUILDING
@@ -151,6 +157,10 @@ class ShadowKeeper:
                 return log.warning("shadow.refused", collection=shadow.live.collection, reason=report.refusal)
             await self._change_places(shadow)
         return None
+
+    async def _is_run(self, live: Target, sources: Sequence[SourceRecord]) -> bool:
+        """Return whether a run into the one that answers is to find first what the sources lack by now: it may hold deletes."""
+        return any([await self._store.invocations.is_begun(source.id, live) for source in sources])
 
     async def _change_places(self, shadow: Shadow) -> None:
         await self._index.mailbox.ask(ChangePlaces(shadow.collection_id))

@@ -40,9 +40,16 @@ def report_json(report: ShadowReport) -> str:
     return json.dumps(asdict(report))
 
 
-async def shadow_views(store: Store, blocked: Mapping[Target, str], keep_s: float) -> list[JsonObject]:
-    """Return what the status says of every shadow, and of collections that can have none."""
-    views = [await _view(store, shadow, keep_s) for shadow in await store.shadows.all()]
+async def shadow_views(
+    store: Store, blocked: Mapping[Target, str], waiting: Mapping[int, str], keep_s: float
+) -> list[JsonObject]:
+    """Return what the status says of every shadow (`waiting`: why it is not gone on with, by its id), and of collections that can have
+    none.
+    """
+    views = [
+        await _view(store, shadow, waiting.get(shadow.collection_id, ""), keep_s)
+        for shadow in await store.shadows.all()
+    ]
     views += [
         {"database_name": target.database, "collection_name": target.collection, "state": "blocked", "reason": reason}
         for target, reason in blocked.items()
@@ -50,14 +57,14 @@ async def shadow_views(store: Store, blocked: Mapping[Target, str], keep_s: floa
     return views
 
 
-async def _view(store: Store, shadow: Shadow, keep_s: float) -> JsonObject:
+async def _view(store: Store, shadow: Shadow, waits_for: str, keep_s: float) -> JsonObject:
     report: JsonObject = json.loads(shadow.report or "{}")
     view: JsonObject = {
         "database_name": shadow.live.database,
         "collection_name": shadow.live.collection,
         "shadow_name": shadow.target.collection,
         "state": shadow.state.value,
-        "reason": report.get("refusal", ""),
+        "reason": waits_for if shadow.state is ShadowState.BUILDING else report.get("refusal", ""),
         "questions": report.get("questions", 0),
         "figures": report.get("figures", []),
     }

@@ -12,6 +12,10 @@ NOTES = {"database_name": "d", "collection_name": "notes", "reason": ""}
     [
         ({"state": "building", "built": 0.734}, "shadow of notes: 73% built"),
         (
+            {"state": "building", "built": 0.95, "reason": "deletes are held"},
+            "shadow of notes: 95% built, and waits: deletes are held",
+        ),
+        (
             {"state": "refused", "reason": "nDCG@10 falls"},
             "shadow of notes waits for a decision: nDCG@10 falls (syncd shadow notes --switch, or --discard)",
         ),

@@ -8,7 +8,19 @@ import anyio
 import pytest
 
 from syncd.errors import ConflictError, NotFoundError
-from syncd.model import Checkpoint, Chunking, Comparison, Document, Embedding, Origin, SourceWatch, State, Target
+from syncd.model import (
+    Checkpoint,
+    Chunking,
+    Comparison,
+    ConfirmDeletes,
+    Document,
+    Embedding,
+    Origin,
+    SourceWatch,
+    State,
+    Suspicion,
+    Target,
+)
 from syncd.model.sources import chunk_prefix
 from syncd.search import Answer, SearchHit
 from syncd.search.compared import compared
@@ -132,7 +144,7 @@ async def test_it_takes_the_place_by_itself_with_what_changed_meanwhile_and_give
         changed = await watched.rows()
         assert "# All about the owl\n\nIt is an owl.\n" in changed
         assert not any("fox" in text for text in changed)
-        (view,) = await shadow_views(parts.store, {}, 0.0)
+        (view,) = await shadow_views(parts.store, {}, watched.keeper.waiting, 0.0)
         assert (view["state"], view["built"]) == ("building", 1.0)
         may_go_on.set()
         await watched.until(ShadowState.FORMER)
@@ -167,7 +179,7 @@ async def test_one_that_finds_less_waits_for_somebody_who_decides(parts, fresh_n
         before, watched.blind = await watched.rows(), True
         await watched.declare(ONE, FINE)
         await watched.until(ShadowState.REFUSED)
-        (view,) = await shadow_views(parts.store, {}, 0.0)
+        (view,) = await shadow_views(parts.store, {}, watched.keeper.waiting, 0.0)
         assert view["reason"] == (
             "nDCG of what is read of hybrid searches falls from 1.000 to 0.000, and search.max_quality_loss allows 10%"
         )
@@ -209,6 +221,49 @@ async def test_settings_that_change_back_have_it_dropped_and_an_incomplete_one_n
         await watched.declare(ONE, COARSE)
         await watched.until()
         assert await watched.rows() == before
+
+
+class Suspected(Notes):
+    """It shows all but one note once `lacks` names it, and suspects then that this is an accident."""
+
+    lacks = ""
+
+    def __init__(self) -> None:
+        self.texts = {f"{number}.md": f"# All about {number}\n\nIt is number {number}.\n" for number in range(20)}
+
+    async def changes(self, run):
+        for key, text in self.texts.items():
+            if key != self.lacks:
+                yield Document(key, sha256(text.encode()).hexdigest(), Text(text), chunk_prefix(key))
+        suspicion = Suspicion("another folder is mounted", (self.lacks.removesuffix(".md"),)) if self.lacks else None
+        yield Checkpoint("end", absent_are_gone=True, suspicion=suspicion)
+
+
+async def test_it_does_not_take_the_place_while_deletes_are_held_of_what_it_lacks(parts, fresh_name, monkeypatch):
+    monkeypatch.setattr("tests.sync.test_shadow_keeper.Notes", Suspected)
+    async with watching(parts, fresh_name, ShadowSettings(keep_s=3600.0)) as watched:
+        watched.notes.lacks = "7.md"
+        await watched.declare(ONE, COARSE)
+        await watched.until()
+        await watched.declare(OTHER, FINE)
+        with anyio.fail_after(60):
+            while not watched.keeper.waiting:
+                await watched.until(ShadowState.BUILDING)
+        (view,) = await shadow_views(parts.store, {}, watched.keeper.waiting, 0.0)
+        told = (
+            f"deletes of 1 documents of {fresh_name} are held, and the one to take its place lacks these: confirm them"
+        )
+        assert (view["state"], view["built"]) == ("building", 0.95)
+        assert told in view["reason"]
+        held, *_ = await parts.store.progress.held_in(watched.target)
+        with pytest.raises(ConflictError, match=f"syncd confirm-deletes {held}; --list"):
+            await watched.keeper.switch(watched.target)
+        assert any("number 7" in text for text in await watched.rows())
+        source = await parts.store.sources.by_name("notes")
+        await parts.store.invocations.create(source.id, watched.target, Origin.API, ConfirmDeletes(held))
+        await watched.until(ShadowState.FORMER)
+        assert not any("number 7" in text for text in await watched.rows())
+        assert not watched.keeper.waiting
 
 
 async def test_an_upload_meanwhile_keeps_it_from_taking_the_place_and_from_being_gone_back_to(
