@@ -76,6 +76,7 @@ EVENTS: Mapping[str, str] = {
     "index.lost_vectors": "stored vectors of a collection do not find themselves; they are written again or, if many, the collection is rebuilt",
     "index.mended": "a scheduled verification found rows that differ from the store, and mended them",
     "index.not_verified": "a collection cannot be verified now; tried again at the next time",
+    "index.not_compacted": "a collection needs many times the space of its rows, and is not rebuilt, as it also holds rows that syncd did not write",
     "index.not_probed": "it cannot be asked now whether a collection's vectors find themselves; tried again",
     "index.rebuilt": "a collection was filled from the store",
     "index.recovering": "an earlier run ended in the middle of writes; they are repeated",

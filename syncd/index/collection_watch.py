@@ -15,6 +15,7 @@ from anyio.abc import TaskStatus
 
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError
 from syncd.index.changes import CheckCollection, Rebuild
+from syncd.index.foreign_rows import foreign_rows
 from syncd.index.self_probe import SelfProbe
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
@@ -37,7 +38,7 @@ class WatchSettings:
     check_s: float = 8.0
     probe_s: float = 600.0
     compact_above: float | None = None
-    """Collections that need more than so many times the space of their rows are rebuilt; None: never."""
+    """Collections that need more than so many times the space of their rows, and hold no others, are rebuilt; None: never."""
 
 
 class CollectionWatch:
@@ -58,6 +59,7 @@ class CollectionWatch:
         self._index = index
         self._settings = settings
         self._compacting: set[Target] = set()
+        self._spared: set[Target] = set()
         self._stops = stops
         self._probe = SelfProbe(store, vector_store, index)
 
@@ -87,11 +89,26 @@ class CollectionWatch:
         """Have bloated collections rebuilt from SQLite, which frees the space of deleted rows."""
         factor = self._settings.compact_above
         for target in await self._store.refills.bloated(factor) if factor else ():
-            if target not in self._compacting:
+            if target not in self._compacting and not await self._is_spared(target):
                 self._compacting.add(target)
                 log.info("index.compacting", collection=target.collection)
                 reply = await self._index.mailbox.put(Rebuild(target))
                 reply.when_settled(partial(self._compacting.discard, target))
+
+    async def _is_spared(self, target: Target) -> bool:
+        """Return whether a rebuild would lose rows that somebody else wrote, or whether it cannot be told now."""
+        record = await self._store.collections.find(target)
+        try:
+            async with self._index.turn:
+                foreign = 0 if record is None else await foreign_rows(self._store, self._vector_store, record)
+        except (RetryableError, PermanentError):
+            return True  # A check finds what is the matter.
+        if not foreign:
+            self._spared.discard(target)
+        elif target not in self._spared:
+            self._spared.add(target)
+            log.warning("index.not_compacted", collection=target.collection, rows=foreign)
+        return foreign > 0
 
     async def _probe_all(self) -> None:
         for collection_id in await self._store.refills.watched():

@@ -16,6 +16,7 @@ import anyio
 import structlog
 
 from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError
+from syncd.index.foreign_rows import foreign_rows
 from syncd.index.outage import outlasting
 from syncd.index.target import VectorStore
 from syncd.model import QueryFunction, Target
@@ -47,7 +48,7 @@ class PlaceChanges:
 
     async def change(self, collection_id: int) -> None:
         """Let a shadow take the place of the one that answers, or go on with that. Raises RetryableError while one of them cannot
-        be renamed, ConflictError while documents would be lost by it.
+        be renamed, ConflictError while documents, or rows of somebody's own, would be lost by it.
         """
         shadows = {shadow.collection_id: shadow for shadow in await self._store.shadows.all()}
         shadow = shadows.get(collection_id)
@@ -58,20 +59,31 @@ class PlaceChanges:
         await self._carry_out(collection_id)
 
     async def check(self, collection_id: int) -> None:
-        """Raise ConflictError if documents would be lost by a change of places now. Changes nothing."""
+        """Raise ConflictError if documents, or rows of somebody's own, would be lost by a change of places now. Changes nothing."""
         for shadow in await self._store.shadows.all():
             if shadow.collection_id == collection_id:
                 live = await self._store.collections.by_id(shadow.live_id)
                 await self._store.shadows.require_no_loss(shadow, await self._keepers(live))
+                await self._require_no_others(live)
 
     async def _decide(self, shadow: Shadow) -> None:
         live = await self._store.collections.by_id(shadow.live_id)
         is_there = live.chroma_id is not None and await self._vector_store.collection_id(live.target) == live.chroma_id
         if is_there:
+            await self._require_no_others(live)
             await self._copy_metadata(live.target, shadow.target)
         if not is_there or not await self._store.shadows.decide(shadow, await self._keepers(live)):
             raise RetryableError(
                 f"collection {live.target.collection} is being filled from the store; try again when it is complete"
+            )
+
+    async def _require_no_others(self, live: CollectionRecord) -> None:
+        """Raise ConflictError if the one that answers holds rows that only the vector store has: they would not come along."""
+        if rows := await foreign_rows(self._store, self._vector_store, live):
+            name = live.target.collection
+            raise ConflictError(
+                f"collection {name} holds {rows} rows that syncd does not know, and another in its place would lack them: move rows of your "
+                f"own to another collection (syncd verify {name} --repair deletes those that syncd wrote and that are not wanted any more)"
             )
 
     async def _keepers(self, live: CollectionRecord) -> list[str]:

@@ -1,9 +1,12 @@
 """A collection that needs many times the space of its rows is filled anew from the store, without embedding."""
 
 import anyio
+import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from syncd.index.collection_watch import CollectionWatch, WatchSettings
+from syncd.model import NOTHING, Rows
 from tests.pipeline.parts import write
 
 FILES = {f"{n}.md": f"# Title {n}\n\nSome words about thing {n}, which matters here.\n" for n in range(12)}
@@ -43,3 +46,31 @@ async def test_what_is_rewritten_again_and_again_is_made_anew_and_what_is_not_st
     assert all("3 times" in row.document for row in found)
     assert parts.embedder.embedded == []
     assert await parts.store.refills.bloated(2.5) == []
+
+
+async def test_one_that_also_holds_rows_of_somebodys_own_stays_as_it_is_until_they_are_gone(
+    parts, folder, target, little
+):
+    await parts.sync(folder, target)
+    own = Rows(["own"], [{"mine": True}], ["my own note"], [np.eye(1, 8, dtype=np.float32)[0]])
+    await parts.chroma.write(target, [], own, NOTHING)
+    for times in range(1, 4):
+        write(folder, {name: text.replace("matters", f"matters {times} times") for name, text in FILES.items()})
+        await parts.sync(folder, target)
+    ident = await parts.chroma.collection_id(target)
+    watch = CollectionWatch(
+        parts.store, parts.chroma, parts.index, WatchSettings(check_s=0.01, compact_above=2.5), lambda: 0
+    )
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            with capture_logs() as logged:
+                await group.start(watch.run)
+                while not [one for one in logged if one["event"] == "index.not_compacted"]:  # noqa: ASYNC110 - a log sets no event
+                    await anyio.sleep(0.02)
+            await parts.index.look((await parts.store.collections.find(target)).id)
+            assert [row.id for row in await parts.chroma.get(target, ["own"])] == ["own"]
+            assert await parts.chroma.collection_id(target) == ident
+            await parts.chroma.write(target, ["own"], NOTHING, NOTHING)
+            while await bloat(parts) > 1:  # noqa: ASYNC110 - SQLite sets no event
+                await anyio.sleep(0.02)
+            group.cancel_scope.cancel()

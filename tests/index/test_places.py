@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import anyio
+import numpy as np
 import pytest
 
 from syncd.errors import ConflictError, NotFoundError, RetryableError
-from syncd.index.changes import ChangePlaces, CheckCollection, DropCollection
+from syncd.index.changes import ChangePlaces, CheckCollection, CheckPlaces, DropCollection
 from syncd.index.verify import Verifier
-from syncd.model import Chunking, Origin, SourceWatch, State, Target
+from syncd.model import NOTHING, Chunking, Origin, Rows, SourceWatch, State, Target
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search import Query, Search
 from syncd.sources.folder.documents import FolderSettings
@@ -269,6 +270,22 @@ async def test_nothing_goes_back_to_a_collection_that_lacks_an_upload_or_has_ano
     await parts.store.invocations.settle(run.id, "complete", run.counts)
     await parts.index.mailbox.ask(ChangePlaces(former.collection_id))
     assert (await parts.store.collections.find(target)).id == former.collection_id
+
+
+async def test_nothing_takes_the_name_from_one_that_holds_rows_of_somebodys_own(parts, folder, target):
+    _, shadow = await built(parts, folder, target)
+    own = Rows(["own"], [{"mine": True}], ["my own note"], [np.eye(1, 8, dtype=np.float32)[0]])
+    await parts.chroma.write(target, [], own, NOTHING)
+    for message in (CheckPlaces(shadow.collection_id), ChangePlaces(shadow.collection_id)):
+        with pytest.raises(ConflictError, match="holds 1 rows that syncd does not know"):
+            await parts.index.mailbox.ask(message)
+    assert "my own note" in await documents(parts, target)
+    await parts.chroma.write(target, ["own"], NOTHING, NOTHING)
+    await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+    await parts.chroma.write(target, [], own, NOTHING)
+    (former,) = await parts.store.shadows.all()
+    with pytest.raises(ConflictError, match="move rows of your own"):
+        await parts.index.mailbox.ask(ChangePlaces(former.collection_id))
 
 
 async def test_nothing_changes_its_place_while_it_is_being_filled_from_the_store(parts, folder, target):
