@@ -120,7 +120,8 @@ async def test_a_run_that_was_put_off_is_not_over_whatever_it_or_another_source_
     (live_id,) = await store.shadows.changed()
     await store.shadows.begin(live_id, NOTES, OTHER, [changed, more])
     (shadow,) = await store.shadows.all()
-    first, second = [one for one in await store.invocations.due(10) if one.target == shadow.target]
+    due = {one.source_id: one for one in await store.invocations.due(10) if one.target == shadow.target}
+    first, second = due[source.id], due[more.id]
     await store.invocations.start(first.id)
     await store.invocations.postpone(first.id, 3600.0, "the source is away", first.counts)
     assert (await store.shadows.built(shadow, [source.id])).is_unfinished
