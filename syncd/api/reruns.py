@@ -41,6 +41,8 @@ from syncd.store.invocations import DocumentOutcome
 MAX_RETRIED_KEYS = 10_000
 """With more failed documents than this, the whole run is better repeated."""
 
+WHO_HOLDS = "a later run may hold them in its place: see `syncd confirm-deletes --list`"
+
 
 class DocumentsQuery(Model):
     """Which documents of an invocation to list."""
@@ -106,7 +108,7 @@ async def confirm_deletes(request: web.Request) -> web.Response:
     invocation = await own_invocation(request)
     _require_over(invocation)
     if not await services.store.progress.held_deletes(invocation.id):
-        raise RefusedError(412, f"invocation {invocation.id} holds no deletes; there is nothing to confirm")
+        raise RefusedError(412, f"invocation {invocation.id} holds no deletes to confirm; {WHO_HOLDS}")
     return await _ask(services, invocation, ConfirmDeletes(invocation.id, invocation.request.whole))
 
 
@@ -144,7 +146,7 @@ async def discard_deletes(request: web.Request) -> web.Response:
     _require_over(invocation)
     progress = request.app[SERVICES].store.progress
     if not await progress.held_deletes(invocation.id):
-        raise RefusedError(412, f"invocation {invocation.id} holds no deletes; there is nothing to discard")
+        raise RefusedError(412, f"invocation {invocation.id} holds no deletes to discard; {WHO_HOLDS}")
     await progress.release_deletes(invocation.id)
     return json_answer({})
 

@@ -138,11 +138,15 @@ class Progress:
         )
 
     async def hold_deletes(self, invocation_id: str, keys: Sequence[str], reason: str) -> None:
-        """Hold these deletes until they are confirmed, and tell webhooks why. Twice is safe."""
+        """Hold these deletes until they are confirmed, and tell webhooks why, unless they have been told of all of them. Twice is safe.
+
+        Of earlier runs that hold the same only the first, which was told of, goes on to hold it.
+        """
 
         def transaction(connection: sqlite3.Connection) -> None:
             rows = [(invocation_id, key) for key in keys]
-            if connection.executemany("INSERT OR IGNORE INTO held_deletes VALUES (?, ?)", rows).rowcount <= 0:
+            added = connection.executemany("INSERT OR IGNORE INTO held_deletes VALUES (?, ?)", rows).rowcount
+            if added <= _thin_out(connection, invocation_id):
                 return
             statement = "SELECT database, source_id, collection FROM invocations WHERE id = ?"
             for database, source_id, collection in connection.execute(statement, (invocation_id,)).fetchall():
@@ -184,8 +188,36 @@ class Progress:
         return await self._db.read(lambda c: [key for (key,) in c.execute(statement, values)])
 
     async def release_deletes(self, invocation_id: str) -> None:
-        """Delete the record of an invocation's held deletes, because they are done or not wanted. Twice is safe."""
-        await self._db.write(lambda c: c.execute("DELETE FROM held_deletes WHERE invocation_id = ?", (invocation_id,)))
+        """Delete the record of an invocation's held deletes, because they are done or not wanted, and of what else is done. Twice is safe."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM held_deletes WHERE invocation_id = ?", (invocation_id,))
+            _thin_out(connection, invocation_id)
+
+        await self._db.write(transaction)
+
+
+def _thin_out(connection: sqlite3.Connection, invocation_id: str) -> int:
+    """Of runs of the same source into the same collection, leave what the first and this one hold; and of neither what is not to be deleted
+    any more. Return how much of what this one holds others held before.
+    """
+    others = (
+        "SELECT DISTINCT o.id FROM held_deletes h JOIN invocations o ON o.id = h.invocation_id JOIN invocations i ON i.id = ?1 "
+        "WHERE o.source_id = i.source_id AND o.database = i.database AND o.collection = i.collection AND o.id <> i.id "
+        "ORDER BY o.seq"
+    )
+    ids = [ident for (ident,) in connection.execute(others, (invocation_id,)).fetchall()]
+    done = f"key NOT IN (SELECT h.key FROM {STILL_HELD} WHERE h.invocation_id = held_deletes.invocation_id)"
+    of_this = "key IN (SELECT key FROM held_deletes WHERE invocation_id = ?)"
+    known = set[str]()
+    for number, ident in enumerate(ids):
+        connection.execute(f"DELETE FROM held_deletes WHERE invocation_id = ? AND {done}", (ident,))
+        both = (ident, invocation_id)
+        found = connection.execute(f"SELECT key FROM held_deletes WHERE invocation_id = ? AND {of_this}", both)
+        known.update(key for (key,) in found.fetchall())
+        if number:
+            connection.execute(f"DELETE FROM held_deletes WHERE invocation_id = ? AND {of_this}", both)
+    return len(known)
 
 
 def _sound(row: tuple[str, str, int | None] | None) -> str | None:

@@ -41,3 +41,30 @@ async def test_a_run_that_loses_nothing_counts_no_documents(parts, folder, targe
 )
 def test_the_guard_holds_more_than_its_share_and_more_than_its_minimum(deletes, documents, holds):
     assert DeleteGuard().holds(deletes, documents) is holds
+
+
+async def test_deletes_are_held_by_the_first_and_the_latest_run_that_miss_the_documents_and_by_none_once_they_are_done(
+    parts, folder, target
+):
+    write(folder, {f"many/{i}.txt": f"words number {i} in this file\n" for i in range(40)})
+    await parts.sync(folder, target)
+    before = {f"many/{i}.txt": f"words number {i} in this file\n" for i in range(2)}
+    write(folder, {f"many/{i}.txt": None for i in range(39)})
+    await parts.sync(folder, target)
+    (first,) = await parts.store.progress.held_in(target)
+    write(folder, {**before, "many/39.txt": None})
+    for _ in range(3):
+        await parts.sync(folder, target)
+    held = await parts.store.progress.held_in(target)
+    assert list(held.values()) == [38, 37]
+    latest, again = held
+    assert again == first
+
+    async def counted(table: str, condition: str = "1") -> int:
+        statement = f"SELECT count(*) FROM {table} WHERE {condition}"
+        return (await parts.store.database.read(lambda c: c.execute(statement).fetchone()))[0]
+
+    assert await counted("held_deletes") == 38 + 37
+    await parts.sync(folder, target, confirm_deletes=latest)
+    assert await counted("held_deletes") == 0
+    assert await counted("documents", "key LIKE 'many/%'") == 2
