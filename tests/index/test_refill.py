@@ -1,10 +1,12 @@
 """A collection that somebody deleted, emptied or renamed in Chroma is filled from the store, without fetching or embedding."""
 
+from contextlib import suppress
+
 import anyio
 import numpy as np
 import pytest
 
-from syncd.errors import PermanentError
+from syncd.errors import NotFoundError, PermanentError
 from syncd.index.changes import Rebuild
 from syncd.index.collection_watch import CollectionWatch, WatchSettings
 from syncd.model import NOTHING, Rows, Target
@@ -104,9 +106,10 @@ async def whole(parts, target, expected: int) -> None:
     with anyio.fail_after(60):
         while True:
             record = await parts.store.collections.find(target)
-            there = await parts.chroma.collection_id(target) is not None
-            if there and record.rebuilding is None and await parts.chroma.count(target) == expected:
-                return
+            with suppress(NotFoundError):  # it is being made anew
+                there = await parts.chroma.collection_id(target) is not None
+                if there and record.rebuilding is None and await parts.chroma.count(target) == expected:
+                    return
             await anyio.sleep(0.02)
 
 
