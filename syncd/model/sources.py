@@ -125,7 +125,7 @@ class Run:
 
     invocation: Invocation
     cursor: str | None
-    """The last saved checkpoint of this source in this collection; None on the first run."""
+    """The last saved checkpoint of this source in this collection; None on the first run, and where everything is to be looked at again."""
     known: Known
     keys: frozenset[str] | None = None
     """Check only these keys, whatever their indexed version (a run for one object, a retry)."""
@@ -133,6 +133,8 @@ class Run:
     """Identifies how the source's documents are prepared; what a source stored under another value is no longer valid."""
     home: str = ""
     """The name under which the collection is to answer, where it is built beside the one that has it; '': its own."""
+    earlier_cursor: str | None = None
+    """The last saved checkpoint, also one that does not count any more: it tells what the source was."""
 
     @property
     def collection(self) -> str:

@@ -13,6 +13,7 @@ from syncd.model import Origin, SomeKeys, Target
 from syncd.store.bit_errors import set_right
 from syncd.store.checked_rows import despite_indexes
 from syncd.store.checksums import DOCUMENT_TEXTS, document_bytes, is_sound_blob, lineage_checksum
+from syncd.store.cursors import invalidate_cursors
 from syncd.store.new_invocations import insert_or_join
 
 _BLOBS = ", ".join(f"CAST({name} AS BLOB)" for name in DOCUMENT_TEXTS)
@@ -100,7 +101,7 @@ def _set_document_right(connection: sqlite3.Connection, asked: AskedAgain, row: 
     right = None if row.checksum is None else set_right(row.content, row.checksum)
     if right is None:
         connection.execute("UPDATE documents SET version = '', fingerprint = '' WHERE id = ?", (row.id,))
-        connection.execute("DELETE FROM cursors WHERE collection_id = ?", (row.collection_id,))
+        invalidate_cursors(connection, "collection_id = ?", (row.collection_id,))
         owner = connection.execute("SELECT source_id, key FROM documents WHERE id = ?", (row.id,)).fetchone()
         asked.keys.add(owner)
         return

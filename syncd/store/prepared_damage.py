@@ -11,6 +11,7 @@ import structlog
 from syncd.store.bit_errors import set_right
 from syncd.store.checked_rows import despite_indexes
 from syncd.store.checksums import PREPARED_TEXTS, document_bytes, is_sound, is_sound_blob
+from syncd.store.cursors import invalidate_cursors
 from syncd.store.document_repairs import AskedAgain
 
 log = structlog.get_logger()
@@ -96,7 +97,7 @@ def drop_damaged(connection: sqlite3.Connection, rows: Iterable[PreparedRow]) ->
         owner = row.owner
         log.error("prepared.damaged", key=owner[2] if owner else None, action="prepared again from its source")
         if owner is None:
-            connection.execute("DELETE FROM cursors WHERE collection_id = ?", (row.collection_id,))
+            invalidate_cursors(connection, "collection_id = ?", (row.collection_id,))
         collection_id, source_id, key = owner or (
             row.collection_id,
             *(t.decode("utf-8", "replace") for t in row.texts[:2]),

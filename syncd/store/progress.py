@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from syncd.model import DocumentState, Target
 from syncd.store.checksums import cursor_checksum
+from syncd.store.cursors import INVALID, invalidate_cursors, sound_cursor
 from syncd.store.database import Database
 from syncd.store.webhook_outbox import notify
 
@@ -55,7 +56,7 @@ class Progress:
                 "SELECT recipe, cursor, checksum FROM cursors WHERE source_id = ? AND collection_id = ? AND recipe = ?",
                 (source_id, collection_id, config_hash),
             ).fetchone()
-            return _sound(row)
+            return sound_cursor(row)
 
         return await self._db.read(query)
 
@@ -63,26 +64,27 @@ class Progress:
         """Return the last saved cursor of a source in a collection, whatever configuration it was made with, or None."""
         statement = (
             "SELECT recipe, cursor, cursors.checksum FROM cursors JOIN collections c ON c.id = collection_id "
-            "WHERE source_id = ? AND c.database = ? AND c.name = ?"
+            "WHERE source_id = ? AND c.database = ? AND c.name = ? AND recipe <> ?"
         )
-        row = await self._db.read(
-            lambda c: c.execute(statement, (source_id, target.database, target.collection)).fetchone()
-        )
-        return _sound(row)
+        values = (source_id, target.database, target.collection, INVALID)
+        row = await self._db.read(lambda c: c.execute(statement, values).fetchone())
+        return sound_cursor(row)
+
+    async def earlier_cursor(self, source_id: str, collection_id: int) -> str | None:
+        """Return the last saved cursor, also one that does not count any more; None if there is none, or it is damaged."""
+        statement = "SELECT recipe, cursor, checksum FROM cursors WHERE source_id = ? AND collection_id = ?"
+        return sound_cursor(await self._db.read(lambda c: c.execute(statement, (source_id, collection_id)).fetchone()))
 
     async def drop_cursor(self, source_id: str, collection_id: int, config_hash: str) -> None:
-        """Delete a cursor of another configuration; call it before documents are made with this one, which invalidates it."""
-        await self._db.write(
-            lambda c: c.execute(
-                "DELETE FROM cursors WHERE source_id = ? AND collection_id = ? AND recipe <> ?",
-                (source_id, collection_id, config_hash),
-            )
-        )
+        """Have a cursor of another configuration not count; call it before documents are made with this one, which invalidates it."""
+        condition = "source_id = ? AND collection_id = ? AND recipe NOT IN (?, ?)"
+        values = (source_id, collection_id, config_hash, INVALID)
+        await self._db.write(lambda c: invalidate_cursors(c, condition, values))
 
     async def forget_cursor(self, source_id: str, collection_id: int) -> None:
-        """Delete the cursor, so that the next run begins anew. Twice is safe."""
-        statement = "DELETE FROM cursors WHERE source_id = ? AND collection_id = ?"
-        await self._db.write(lambda c: c.execute(statement, (source_id, collection_id)))
+        """Have the cursor not count, so that the next run begins anew. Twice is safe."""
+        condition, values = "source_id = ? AND collection_id = ?", (source_id, collection_id)
+        await self._db.write(lambda c: invalidate_cursors(c, condition, values))
 
     async def save_cursor(self, source_id: str, collection_id: int, config_hash: str, cursor: str) -> None:
         """Move the cursor; only after everything before it is recorded."""
@@ -218,10 +220,3 @@ def _thin_out(connection: sqlite3.Connection, invocation_id: str) -> int:
         if number:
             connection.execute(f"DELETE FROM held_deletes WHERE invocation_id = ? AND {of_this}", both)
     return len(known)
-
-
-def _sound(row: tuple[str, str, int | None] | None) -> str | None:
-    """Return the cursor of a row; None without, or if it is not what was stored."""
-    if row is None or row[2] not in (None, cursor_checksum(*row[:2])):
-        return None
-    return row[1]

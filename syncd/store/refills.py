@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from syncd.model import Embedding, Target
 from syncd.store.codec import embedding_to_json
+from syncd.store.cursors import INVALID
 from syncd.store.database import Database
 from syncd.store.staging import FORGOTTEN
 from syncd.store.webhook_outbox import notify_healed
@@ -30,7 +31,8 @@ _BLOAT = (
 )
 
 _IS_SHOWN = "id NOT IN (SELECT collection_id FROM shadows) AND (rebuilding IS NOT NULL OR " + " OR ".join(
-    f"EXISTS (SELECT 1 FROM {table} WHERE collection_id = c.id)" for table in ("documents", "prepared", "cursors")
+    f"EXISTS (SELECT 1 FROM {table} WHERE collection_id = c.id{condition})"
+    for table, condition in (("documents", ""), ("prepared", ""), ("cursors", f" AND recipe <> '{INVALID}'"))
 ) + ")"  # fmt: skip
 """Of one whose last source was removed with its documents nothing is left to show."""
 

@@ -22,6 +22,7 @@ from syncd.runtime.state import WORDS_FILE
 from syncd.store.checked_rows import keep_checksums, set_rows_right
 from syncd.store.checked_tables import IS_LOST
 from syncd.store.connections import CallingConnection, lenient_text
+from syncd.store.cursors import invalidate_cursors
 from syncd.store.database import EMPTIED, check, is_emptied, migrate
 from syncd.store.refills import REFILL_ALL
 from syncd.store.word_file import remove_word_file
@@ -37,8 +38,6 @@ JSON_COLUMNS = {
 """What is not JSON there was not written by us."""
 _FAR = 1 << 62
 _MISTRUST = (
-    # Every source looks at everything again: what it had is in doubt. What is as it was is neither prepared nor embedded again.
-    "DELETE FROM cursors",
     "UPDATE documents SET version = '', fingerprint = '' WHERE state = 'indexed' AND (SELECT count(*) FROM chunks "
     "WHERE document_id = documents.id) IS NOT (SELECT max(json_extract(metadata, '$.chunk_count')) FROM chunks "
     "WHERE document_id = documents.id)",
@@ -103,6 +102,8 @@ def salvage(path: Path, partial: Path, packages: Sequence[str]) -> Salvaged:
             )
         set_rows_right(new)
         _drop_the_unusable(new, tables)
+        # Every source looks at everything again: what it had is in doubt. What is as it was is neither prepared nor embedded again.
+        invalidate_cursors(new)
         for statement in _MISTRUST:
             new.execute(statement)
         new.execute("COMMIT")

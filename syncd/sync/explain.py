@@ -149,6 +149,7 @@ class Explainer:
         return Run(
             invocation=Invocation("explain", source.id, target, Origin.API, asked, State.PROCESSING, now),
             cursor=await self._store.progress.reached(source.id, target),
+            earlier_cursor=await self._store.progress.earlier_cursor(source.id, stored.record.id),
             known=KnownDocuments(self._store, stored.record.id, source.id),
             keys=asked.keys,
             config_hash=self._preparation.config_hash(source),

@@ -140,6 +140,7 @@ class RunState:
             keys=self._invocation.request.keys,
             config_hash=self._config_hash,
             home=self._home,
+            earlier_cursor=await self._progress.earlier_cursor(self._source_id, self._collection_id),
         )
 
 

@@ -1,9 +1,17 @@
 """Suspiciously many deletes are held until somebody confirms them."""
 
+from contextlib import suppress
+
 import pytest
 
+from syncd.errors import PermanentError
+from syncd.model import Origin, State
+from syncd.sources.folder.documents import FolderSettings
+from syncd.sources.folder.source import FolderTreeSource
+from syncd.store.cursors import invalidate_cursors
 from syncd.sync.deletes import DeleteGuard
 from syncd.sync.run_state import RunState
+from tests.asking import asked
 from tests.pipeline.parts import write
 from tests.sync.syncing import FILES
 
@@ -68,3 +76,33 @@ async def test_deletes_are_held_by_the_first_and_the_latest_run_that_miss_the_do
     await parts.sync(folder, target, confirm_deletes=latest)
     assert await counted("held_deletes") == 0
     assert await counted("documents", "key LIKE 'many/%'") == 2
+
+
+@pytest.mark.parametrize("left", [{"readme.txt": "the share is mounted here\n"}, {}])
+@pytest.mark.parametrize("forgotten_by", ["another recipe", "somebody", "recovery"])
+async def test_of_a_share_that_is_not_mounted_nothing_is_deleted_also_when_all_is_to_be_looked_at_again(
+    parts, folder, target, forgotten_by, left
+):
+    record, recipe = await parts.source(folder), "a recipe"
+
+    async def sync() -> None:
+        invocation = await parts.store.invocations.create(record.id, target, Origin.WATCH, asked())
+        run = await parts.begin(record, invocation, DeleteGuard(), recipe)
+        with suppress(PermanentError):
+            await run.execute(FolderTreeSource(FolderSettings("folder", folder)))
+        await parts.store.invocations.settle(invocation.id, State.COMPLETE, run.counts)
+
+    await sync()
+    before = {row.id for row in await parts.chroma.get(target)}
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir()
+    write(folder, left)
+    if forgotten_by == "another recipe":
+        recipe = "a recipe of a later syncd"
+    elif forgotten_by == "somebody":
+        await parts.store.progress.forget_cursor(record.id, (await parts.store.collections.find(target)).id)
+    else:
+        await parts.store.database.write(invalidate_cursors)
+    for _ in range(2):
+        await sync()
+    assert before <= {row.id for row in await parts.chroma.get(target)}

@@ -89,7 +89,7 @@ class FolderTreeSource:
         async with aclosing(self._documents(run, self.tree.walk(root), walk)) as documents:
             async for document in documents:
                 yield document
-        suspicion = await to_thread.run_sync(self._check_root, walk, run.cursor)
+        suspicion = await to_thread.run_sync(self._check_root, walk, run.earlier_cursor)
         if walk.unreadable:
             async with aclosing(self._missing(run, root, walk)) as documents:
                 async for document in documents:
@@ -125,14 +125,14 @@ class FolderTreeSource:
 
     async def _chosen(self, run: Run, keys: frozenset[str], root: OpenRoot) -> Changes:
         walk, seen = _Walk(root), set[str]()
-        unmounted = lost_mounts(mounts_before(run.cursor), await to_thread.run_sync(mounts_below, root))
+        unmounted = lost_mounts(mounts_before(run.earlier_cursor), await to_thread.run_sync(mounts_below, root))
         for key in sorted(keys):
             async with aclosing(self._documents(run, self._at(root, key), walk)) as documents:
                 async for document in documents:
                     if document.key not in seen:
                         seen.add(document.key)
                         yield document
-        if not self._is_other(root, run.cursor):
+        if not self._is_other(root, run.earlier_cursor):
             async with aclosing(self._vanished(run, keys, seen, (*walk.unreadable, *unmounted))) as documents:
                 async for document in documents:
                     yield document
