@@ -11,7 +11,7 @@ import anyio
 import structlog
 
 from syncd.chroma.deaths import Deaths
-from syncd.chroma.refusals import CorruptError, DatabaseDamagedError, LostError
+from syncd.chroma.refusals import CorruptError, DatabaseDamagedError, LostError, no_chroma
 from syncd.chroma.rows import CLOUD_LIMITS, LOCAL_LIMITS
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.model import Target
@@ -114,6 +114,11 @@ class ChromaConnection(WatchedServer):
             raise self._deadly(what, rows) or RetryableError(reason) from error
         except SyncdError as error:
             raise self._translated(what, name, error, rows) from error
+        except (LookupError, AttributeError) as error:
+            # Of an answer that lacks what Chroma's have.
+            reason = no_chroma(f"{self.settings.host}:{self.settings.port}")
+            self._set_away(reason)
+            raise RetryableError(reason) from error
         except (ValueError, TypeError) as error:
             raise PermanentError(f"{name}: {error}") from error
         self._set_away(None)

@@ -38,6 +38,11 @@ class DatabaseDamagedError(RetryableError):
     """The server's own database is damaged; nothing of it works until somebody replaces it."""
 
 
+def no_chroma(place: str) -> str:
+    """Return why nothing can be asked of what answers there, such as a proxy with a page of its own."""
+    return f"what answers at {place} is no Chroma: check chroma.host and chroma.port"
+
+
 def error_of(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
     """Return the error that says what to do about an HTTP answer that is not a success."""
     message = _message(text) or f"HTTP {status}"

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from syncd.chroma.network import ServerNetwork
 from syncd.chroma.network_transport import NetworkTransport
-from syncd.chroma.refusals import LostError, error_of
+from syncd.chroma.refusals import LostError, error_of, no_chroma
 from syncd.chroma.rows import RowColumns
 from syncd.chroma.shape import configuration_of, has_sparse_index, schema_of
 from syncd.errors import RetryableError
@@ -70,9 +70,12 @@ class Api(AsyncFastAPI):
             raise RetryableError(
                 f"Chroma at {self._api_url} cannot be reached: {error or type(error).__name__}"
             ) from error
-        if response.is_success:
+        if not response.is_success:
+            raise error_of(response.status_code, response.text, response.headers)
+        try:
             return orjson.loads(response.content)
-        raise error_of(response.status_code, response.text, response.headers)
+        except ValueError as error:
+            raise RetryableError(no_chroma(self._api_url)) from error
 
     async def open(
         self, target: Target, tenant: str, shape: CollectionShape, sparse: SparseIndex | None = None

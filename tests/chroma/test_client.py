@@ -15,6 +15,7 @@ from syncd.chroma.shape import function_of, queries_path
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, TooLargeError
 from syncd.model import CollectionShape, QueryFunction, Rows, Target
 from tests.chroma.failing_proxy import FailingProxy
+from tests.serving import serve
 
 NOTHING = Rows([], [])
 
@@ -246,6 +247,18 @@ async def test_away_means_retryable_and_a_reason():
         with pytest.raises(RetryableError, match="cannot be reached"):
             await chroma.count(Target("default_database", "any"))
         assert "cannot be reached" in chroma.status()
+
+
+@pytest.mark.parametrize("body", ["<html><title>Back soon</title></html>", "{}", '{"status": "ok"}', ""])
+async def test_what_is_no_chroma_is_waited_for(body):
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=body)
+
+    with serve(answer) as url:
+        async with Chroma(ChromaSettings(port=int(url.rpartition(":")[2]))) as chroma:
+            assert "is no Chroma: check chroma.host" in await chroma.look()
+            with pytest.raises(RetryableError, match="is no Chroma"):
+                await chroma.write(Target("default_database", "abc"), [], rows(0, 1), NOTHING)
 
 
 async def test_a_server_that_never_answers_is_given_up_after_the_time_limit():
