@@ -106,7 +106,7 @@ class QdrantConnection(WatchedServer):
 
 def _outdated(version: str) -> str | None:
     """Return why a server of this version cannot be used, or None."""
-    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    numbers = tuple(int(number) for number in re.findall(r"\d{1,9}", version)[:2])
     if numbers >= LEAST_VERSION:
         return None
     needed = ".".join(map(str, LEAST_VERSION))

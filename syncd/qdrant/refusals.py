@@ -21,8 +21,15 @@ from syncd.json_types import json_object
 from syncd.quoting import answered
 from syncd.runtime.headers import retry_after_s
 
-FAILURES = (QdrantException, ResponseHandlingException, UnexpectedResponse, ValueError)
-"""What the client raises; others are bugs."""
+FAILURES = (
+    QdrantException,
+    ResponseHandlingException,
+    UnexpectedResponse,
+    ValueError,
+    AssertionError,
+    RecursionError,
+)
+"""What the client raises, the last two of answers without a result, and of those nested too deeply; others are bugs."""
 
 
 def refusal_of(error: Exception, url: str) -> SyncdError:
@@ -37,7 +44,13 @@ def refusal_of(error: Exception, url: str) -> SyncdError:
         case QdrantException():
             # Of a Retry-After that is no whole number the client only says what it is.
             return RetryableError("Qdrant is asked too often", retry_after_s(str(error).partition(": ")[2]))
-        case ResponseHandlingException(source=ValidationError()):
+        case (
+            ResponseHandlingException(source=ValidationError())
+            | json.JSONDecodeError()
+            | UnicodeDecodeError()
+            | AssertionError()
+            | RecursionError()
+        ):
             return RetryableError(f"what answers at {url} is no Qdrant: check qdrant.url")
         case ResponseHandlingException(source=source):
             return RetryableError(f"Qdrant at {url} cannot be reached: {source or type(source).__name__}")

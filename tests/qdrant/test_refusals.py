@@ -37,3 +37,37 @@ async def test_whoever_asks_too_often_waits_for_as_long_as_is_asked_within_reaso
             with pytest.raises(RetryableError) as caught:
                 await qdrant.collection_id(Target("default_database", "abc"))
     assert caught.value.retry_after_s == waits_s
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><title>Back soon</title></html>",
+        b"",
+        b"\xff\xfe\xfd",
+        b"{}",
+        b"[]",
+        b"[" * 100_000,
+        b'{"result": null, "status": "ok", "time": 0}',
+        b'{"result": {}, "status": "ok", "time": 0}',
+        b'{"title": "qdrant", "version": "1.19.0"}',
+    ],
+)
+async def test_what_is_no_qdrant_is_waited_for(body):
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    with serve(answer) as url:
+        async with Qdrant(QdrantSettings(url)) as qdrant:
+            assert "is no Qdrant: check qdrant.url" in await qdrant.look()
+            with pytest.raises(RetryableError, match="is no Qdrant"):
+                await qdrant.count(Target("default_database", "abc"))
+
+
+async def test_a_version_of_any_length_is_read():
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"title": "qdrant", "version": f"{'9' * 5000}.0", "result": {"exists": True}})
+
+    with serve(answer) as url:
+        async with Qdrant(QdrantSettings(url)) as qdrant:
+            assert await qdrant.look() is None
