@@ -85,11 +85,13 @@ def files(tmp_path, minilm_folder):
     return mine, theirs
 
 
+@pytest.mark.parametrize("has_path", [False, True])
 async def test_workers_with_another_runtime_or_file_are_refused_and_those_with_the_same_compute_the_same(
-    cluster, files, monkeypatch
+    cluster, files, has_path, monkeypatch
 ):
     mine, theirs = files
-    options = EngineOptions(worker=FAULTY, cluster=Cluster(cluster.address, 1, models_dir=theirs.parent))
+    there = Cluster(cluster.address, 1, models_dir=theirs.parent)
+    options = EngineOptions(path=mine if has_path else None, worker=FAULTY, cluster=there)
     request = ModelRequest(MODEL, mine.parent, options)
     local = LocalEmbedder(await prepare(MODEL, mine.parent, options))
     embedder = RayEmbedder(local, request, options.cluster, Backoff(cap_s=0.1))
