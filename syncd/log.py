@@ -95,6 +95,7 @@ EVENTS: Mapping[str, str] = {
     "model.downloading": "a model's file is being downloaded",
     "model.lanes_measured": "how many processes a model is fastest with on this machine was measured",
     "model.lanes_not_measured": "so many processes of a model could not be tried; it goes on with those it has",
+    "model.not_kept": "what was found out about a model's file could not be written; it is found out again at the next start",
     "model.not_started": "a model could not be started; it is tried again when it is needed",
     "model.probed": "the fastest correct way to run a model on this machine was found",
     "model.ready": "a model is ready to embed",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import structlog
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.json_types import Json, JsonObject, json_object
@@ -36,6 +37,7 @@ _CONVERTED_SHA256 = "755a9e3ab105dd7cc699b2cfc40f7cb874cbbff7668aa5a5c7f741ef1f3
 """The file converted from them keeps its identity where they are no longer installed: nothing is embedded again."""
 
 _DIGESTS = "digests.json"
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,21 @@ async def find_file(
     """Return `file` of `model`, from the first of: `configured`, `folder`, packaged weights, the file it is made from, its URL.
 
     Waits for hashing, converting, quantising or downloading; twice is safe. Raises ConfigError (no such configured file),
-    PermanentError (wrong bytes), RetryableError (no hub reachable; says how to place the file by hand).
+    PermanentError (wrong bytes), RetryableError (no hub reachable; says how to place the file by hand; or no right to read or write it).
     """
+    try:
+        return await _found(model, file, folder, configured, progress)
+    except OSError as error:
+        place, reason = error.filename or folder, error.strerror or error
+        raise RetryableError(
+            f"model {model.name}: {place} cannot be used ({reason}): let the user that syncd runs as read the model's file, and "
+            f"write in {folder} where it is to be made"
+        ) from error
+
+
+async def _found(
+    model: EmbeddingModel, file: ModelFile, folder: Path, configured: Path | None, progress: ProgressCallback | None
+) -> LocalFile:
     if model.pooling == "static":
         if configured is None:
             raise ConfigError(f"model {model.name}: give the folder of the static model as its path")
@@ -158,7 +173,7 @@ def _digest(path: Path, folder: Path) -> str:
     if (entry := known.get(str(path))) and entry[:-1] == stamp:
         return entry[-1]
     digest = digest_of(path)
-    update_json(folder / _DIGESTS, lambda values: {**values, str(path): [*stamp, digest]})
+    update_cached_json(folder / _DIGESTS, lambda values: {**values, str(path): [*stamp, digest]})
     return digest
 
 
@@ -171,9 +186,22 @@ def read_cached_json(path: Path) -> Mapping[str, Any]:
     return json_object(value)
 
 
+def update_cached_json(path: Path, change: Callable[[JsonObject], JsonObject]) -> None:
+    """Do what `update_json` does where it can: it is only a cache, and a folder of models may be another user's."""
+    try:
+        update_json(path, change)
+    except RetryableError as error:
+        log.warning("model.not_kept", error=str(error))
+
+
 def update_json(path: Path, change: Callable[[JsonObject], JsonObject]) -> None:
-    """Replace the JSON object in `path` by its `change`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Replace the JSON object in `path` by its `change`, whole or not at all. Raises RetryableError where it cannot be written."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(change(read_cached_json(path)), indent=1), "utf-8")
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(change(read_cached_json(path)), indent=1), "utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise RetryableError(
+            f"{path} cannot be written ({error.strerror or error}): let the user that syncd runs as write there"
+        ) from error

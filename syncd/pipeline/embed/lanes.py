@@ -12,7 +12,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from syncd.pipeline.embed.files import read_cached_json, update_json
+from syncd.pipeline.embed.files import read_cached_json, update_cached_json
 from syncd.pipeline.embed.variant import RunSettings
 
 AFTER_S = 15.0
@@ -58,7 +58,7 @@ class LaneRecord:
 
     def keep(self, lanes: Lanes) -> None:
         """Keep them for the next start."""
-        update_json(self.path, lambda values: {**values, self.key: asdict(lanes)})
+        update_cached_json(self.path, lambda values: {**values, self.key: asdict(lanes)})
 
 
 def counts(threads: int, memory_bytes: int, each_bytes: int) -> list[int]:

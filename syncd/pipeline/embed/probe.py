@@ -23,7 +23,7 @@ from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.model import Vectors
 from syncd.pipeline.embed.engine import AUTO, EMBED_WORKER_MODULE, Engine, TimeLimits
 from syncd.pipeline.embed.engines import rivals
-from syncd.pipeline.embed.files import read_cached_json, update_json
+from syncd.pipeline.embed.files import read_cached_json, update_cached_json
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess
 from syncd.pipeline.embed.variant import REFERENCE, RunSettings, Variant
 from syncd.runtime.process import ChildDiedError
@@ -79,7 +79,7 @@ class Probe:
         log.info("model.probed", model=self.name, **asdict(best.variant))
         outcome = {"variant": asdict(best.variant), "dimensions": best.vectors.shape[1]}
         if not _were_killed(failures):
-            update_json(folder / PROBE_RESULTS, lambda values: {**values, key: outcome})
+            update_cached_json(folder / PROBE_RESULTS, lambda values: {**values, key: outcome})
         return best.variant, best.vectors.shape[1]
 
     def key(self, digest: str, runtime: str) -> str:

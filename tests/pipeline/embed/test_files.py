@@ -1,12 +1,15 @@
 """Models' files: found, converted, verified, downloaded from a real HTTP server on this machine."""
 
 import asyncio
+import gc
 import hashlib
-from contextlib import asynccontextmanager
+import os
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.pipeline.embed import files
@@ -172,6 +175,52 @@ async def test_a_file_is_hashed_once_and_again_when_it_changes(tmp_path, monkeyp
     monkeypatch.undo()
     path.write_bytes(CONTENT + b"more")
     with pytest.raises(PermanentError, match="expected"):
+        await find(model(None), tmp_path)
+
+
+@contextmanager
+def read_only(folder):
+    """Root may write everywhere, so be somebody else."""
+    own = os.geteuid()
+    for above in (folder.parent, *(parent for parent in folder.parents if "pytest-of-" in str(parent))):
+        above.chmod(0o755)
+    folder.chmod(0o555)
+    gc.collect()  # Folders of earlier tests go with their owners, and nobody may not remove them.
+    if own == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(own)
+        folder.chmod(0o755)
+
+
+async def test_a_file_in_a_folder_that_may_not_be_written_is_used_and_hashed_each_time(tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "m.gguf").write_bytes(CONTENT)
+    with read_only(folder), capture_logs() as logs:
+        assert [(await find(model(None), folder)).digest for _ in range(2)] == [SHA256] * 2
+    assert [line["event"] for line in logs] == ["model.not_kept"] * 2
+    assert f"{folder / 'digests.json'} cannot be written (Permission denied)" in logs[0]["error"]
+
+
+async def test_a_folder_that_may_neither_be_written_nor_holds_the_file_is_named(tmp_path):
+    with (
+        read_only(tmp_path),
+        pytest.raises(RetryableError, match=r"m: .*/models cannot be used \(Permission denied\): let the user"),
+    ):
+        await find(model(None), tmp_path / "models")
+
+
+async def test_a_file_that_may_not_be_read_is_named(tmp_path):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(CONTENT)
+    path.chmod(0)
+    with (
+        read_only(tmp_path),
+        pytest.raises(RetryableError, match=r"m: .*/m\.gguf cannot be used \(Permission denied\): let the user"),
+    ):
         await find(model(None), tmp_path)
 
 

@@ -193,6 +193,13 @@ async def test_the_record_outlives_the_daemon(tmp_path):
         assert np.allclose((await third.embed(["text"], "query")).vectors[0], vector("text", "wrong"), atol=1e-6)
 
 
+async def test_a_record_that_cannot_be_kept_counts_for_nothing_and_says_where_it_belongs(tmp_path):
+    (tmp_path / "remote.json").mkdir()
+    with pytest.raises(RetryableError, match=r"remote\.json cannot be written \(Is a directory\): let the user"):
+        async with fleet(tmp_path, Machine()):
+            pass
+
+
 async def test_servers_that_disagree_at_first_contact_are_both_refused(tmp_path):
     right, wrong = Machine(), Machine()
     wrong.model = "wrong"
