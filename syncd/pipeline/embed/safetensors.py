@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
 
-_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_INTEGERS = {f"{sign.upper()}{8 * size}": f"<{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8)}
+_TYPES = {**_FLOATS, **_INTEGERS, "BOOL": "?"}
 _MOST_HEADER_BYTES = 16 << 20
 
 
@@ -39,10 +41,13 @@ def read_header(path: Path) -> tuple[Mapping[str, TensorFacts], int]:
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a file, mapped into memory, but for those whose numbers numpy does not know. Raises as `read_header`."""
+    """Return the tensors of a file, mapped into memory; those of bfloat16, which numpy does not know, as float32.
+
+    Raises as `read_header`, also for numbers of other types.
+    """
     header, begin = read_header(path)
     data = np.memmap(path, dtype=np.uint8, mode="r", offset=begin)
-    return {name: _array(path, data, about) for name, about in header.items() if about["dtype"] in _TYPES}
+    return {name: _array(path, name, data, about) for name, about in header.items()}
 
 
 def _facts(about: Mapping[str, Any]) -> TensorFacts:
@@ -52,9 +57,17 @@ def _facts(about: Mapping[str, Any]) -> TensorFacts:
     )
 
 
-def _array(path: Path, data: NDArray[np.uint8], about: TensorFacts) -> NDArray[Any]:
-    begin, end = about["data_offsets"]
+def _array(path: Path, name: str, data: NDArray[np.uint8], about: TensorFacts) -> NDArray[Any]:
+    (begin, end), kind = about["data_offsets"], about["dtype"]
+    if kind not in _TYPES:
+        raise PermanentError(f"{path} has {name!r} as {kind}, which cannot be read: save it as float32")
     try:
-        return data[begin:end].view(_TYPES[about["dtype"]]).reshape(about["shape"])
+        found = data[begin:end].view(_TYPES[kind]).reshape(about["shape"])
     except ValueError as error:
         raise PermanentError(f"{path} is cut off or damaged ({error}): download it again") from error
+    return _widened(found) if kind == "BF16" else found
+
+
+def _widened(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return the numbers of which these are the upper halves, which is what bfloat16 keeps."""
+    return (halves.astype("<u4") << 16).view("<f4")

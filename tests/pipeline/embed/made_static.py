@@ -13,9 +13,10 @@ WORDS = ["[PAD]", "[UNK]", "lamp", "door", "the", "is", "lit", "##s", "##ed", "o
 DIMENSIONS = 24
 
 
-def write_tensors(path, tensors):
-    """A safetensors file, as the library of that name writes it."""
+def write_tensors(path, tensors, bits="U16"):
+    """A safetensors file, as the library of that name writes it. `bits` is what the numbers of 16 bits mean."""
     kinds = {"float32": "F32", "float16": "F16", "float64": "F64", "int8": "I8", "int32": "I32", "int64": "I64"}
+    kinds["uint16"] = bits
     header, data = {"__metadata__": {"format": "pt"}}, b""
     for name, values in tensors.items():
         begin, data = len(data), data + values.tobytes()

@@ -13,7 +13,7 @@ from syncd.pipeline.embed.engines import engine_for
 from syncd.pipeline.embed.local import open_embedder, prepare
 from syncd.pipeline.embed.static_model import StaticModel
 from syncd.pipeline.embed.windows import unit_rows
-from tests.pipeline.embed.made_static import DIMENSIONS, pairs, unigrams, wordpieces, write_static, write_tensors
+from tests.pipeline.embed.made_static import DIMENSIONS, WORDS, pairs, unigrams, wordpieces, write_static, write_tensors
 
 TEXTS = [
     "The lamp is lit.",
@@ -77,6 +77,26 @@ async def test_an_embedder_computes_them_in_a_process_of_its_own(tmp_path):
     assert np.allclose(found.vectors, EXPECTED["float32"], atol=1e-5)
     again = await prepare(model, tmp_path, EngineOptions(path=write_static(tmp_path / "other", kind="float16")))
     assert again.file.digest not in fingerprint
+
+
+def test_a_table_of_bfloat16_gives_the_vectors_of_its_numbers(tmp_path):
+    exact = np.random.default_rng(0).standard_normal((len(WORDS), DIMENSIONS)).astype(np.float32)
+    halves = (exact.view(np.uint32) >> 16).astype(np.uint16)
+    rounded = (halves.astype(np.uint32) << 16).view(np.float32)
+    folders = [write_static(tmp_path / name) for name in ("bfloat16", "float32")]
+    write_tensors(folders[0] / "model.safetensors", {"embeddings": halves}, bits="BF16")
+    write_tensors(folders[1] / "model.safetensors", {"embeddings": rounded})
+    found, expected = (embedded(folder, TEXTS) for folder in folders)
+    assert np.array_equal(found, expected)
+    assert np.allclose(rounded, exact, atol=0, rtol=1 / 128)
+
+
+async def test_numbers_that_cannot_be_read_are_refused(tmp_path):
+    folder = write_static(tmp_path / "model")
+    table = np.zeros((len(WORDS), DIMENSIONS), np.uint16)
+    write_tensors(folder / "model.safetensors", {"embeddings": table}, bits="C16")
+    with pytest.raises(PermanentError, match="has 'embeddings' as C16, which cannot be read: save it as float32"):
+        await prepare(static(), tmp_path, EngineOptions(path=folder))
 
 
 async def test_other_dimensions_than_the_models_are_refused(tmp_path):
