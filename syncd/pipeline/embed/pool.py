@@ -96,6 +96,8 @@ class ServerPool:
         self._backoff = backoff
         self._tasks = tasks
         self._flows = [Flow(server) for server in servers]
+        self._stranded = 0
+        """Those with work in hand who wait for another server."""
         self._put, self._ready = anyio.create_memory_object_stream[Flow](math.inf)
         for flow in self._flows:
             tasks.start_soon(self._admit, flow, 0.0)
@@ -117,19 +119,29 @@ class ServerPool:
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[ServerLease]:
-        """Yield a server to ask, waiting until one is ready; the lease takes another when that one fails."""
-        lease = ServerLease(self, await self.take())
+        """Yield a server to ask, waiting until one is ready; the lease takes another when that one fails, before those who have yet
+        to begin.
+        """
+        flow = await self._take()
+        while self._stranded:
+            self.back(flow)
+            flow = await self._take()
+        lease = ServerLease(self, flow)
         try:
             yield lease
         finally:
             lease.open()
 
-    async def take(self) -> Flow:
-        """Wait until a server is ready and return it; give it `back`, or report it `lost`."""
-        return await self._ready.receive()
+    async def another(self) -> Flow:
+        """Wait until a server is ready, for work in hand, and return it; give it `back`, or report it `lost`."""
+        self._stranded += 1
+        try:
+            return await self._take()
+        finally:
+            self._stranded -= 1
 
     def back(self, flow: Flow) -> None:
-        """Return a server that `take` gave to the pool."""
+        """Return a server to the pool."""
         if flow.permits > flow.limit:
             flow.permits -= 1
         else:
@@ -141,7 +153,7 @@ class ServerPool:
             self._fill(flow)
 
     def lost(self, flow: Flow, error: RetryableError, began_at: float) -> None:
-        """Take back what `take` returned: no further request is added until the server passes its check."""
+        """Take a server back: no further request is added until the server passes its check."""
         log.warning("model.server_lost", server=flow.server.url, error=str(error))
         flow.permits -= 1
         flow.decrease(began_at, monotonic(), _BUSY)
@@ -152,6 +164,9 @@ class ServerPool:
         # A check may pass where requests keep failing: this wait is what keeps such a server from being hammered.
         wait_s = max(self._backoff.delay_s(flow.failures), error.retry_after_s or 0.0)
         self._tasks.start_soon(self._admit, flow, wait_s)
+
+    async def _take(self) -> Flow:
+        return await self._ready.receive()
 
     async def _admit(self, flow: Flow, wait_s: float) -> None:
         await anyio.sleep(wait_s)
@@ -182,7 +197,7 @@ class ServerLease:
         RetryableError takes it out of the pool.
         """
         if self._flow is None:
-            self._flow = await self._pool.take()
+            self._flow = await self._pool.another()
         flow, began_at = self._flow, monotonic()
         flow.asked += 1
         try:

@@ -158,6 +158,17 @@ async def test_a_server_that_fails_is_replaced_by_the_others_and_comes_back(tmp_
             await embedder.embed(texts, "document")
 
 
+async def test_what_a_lost_server_had_is_with_another_at_once_though_many_wait_for_work(tmp_path):
+    broken, healthy = Machine(), Machine()
+    async with fleet(tmp_path, broken, healthy, in_flight=32, options=replace(FAST, patience_s=10)) as embedder:
+        while len(embedder.elsewhere) < 2:
+            await embedder.embed(["both join"], "document")
+        broken.status = 503
+        for number in range(20):
+            await embedder.embed([f"query {number}"], "query")
+        assert len(embedder.elsewhere) == 1
+
+
 async def test_a_server_of_another_model_never_gives_a_vector(tmp_path):
     right, wrong = Machine(), Machine()
     texts = [f"text {number} " * 9 for number in range(60)]
