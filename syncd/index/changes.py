@@ -61,7 +61,9 @@ class ChangePlaces:
 
 @dataclass(frozen=True, slots=True)
 class CheckPlaces:
-    """Fail as ChangePlaces would for what would be lost by it, and change nothing."""
+    """Fail as ChangePlaces would for what would be lost by it, of a shadow or of one yet to be built beside this collection, and change
+    nothing.
+    """
 
     collection_id: int
 

@@ -59,12 +59,15 @@ class PlaceChanges:
         await self._carry_out(collection_id)
 
     async def check(self, collection_id: int) -> None:
-        """Raise ConflictError if documents, or rows of somebody's own, would be lost by a change of places now. Changes nothing."""
-        for shadow in await self._store.shadows.all():
-            if shadow.collection_id == collection_id:
-                live = await self._store.collections.by_id(shadow.live_id)
-                await self._store.shadows.require_no_loss(shadow, await self._keepers(live))
-                await self._require_no_others(live)
+        """Raise ConflictError if documents, or rows of somebody's own, would be lost by a change of places now: of a shadow, or of one that
+        might be built beside the collection of this id. Changes nothing. Raises RetryableError, NotFoundError.
+        """
+        shadows = {shadow.collection_id: shadow for shadow in await self._store.shadows.all()}
+        shadow = shadows.get(collection_id)
+        live = await self._store.collections.by_id(shadow.live_id if shadow else collection_id)
+        if shadow is not None:
+            await self._store.shadows.require_no_loss(shadow, await self._keepers(live))
+        await self._require_no_others(live)
 
     async def _decide(self, shadow: Shadow) -> None:
         live = await self._store.collections.by_id(shadow.live_id)

@@ -97,7 +97,7 @@ class ShadowKeeper:
         """Begin a shadow. Where only chunks change and there can be none, documents are made anew in place."""
         live = await self._store.collections.by_id(live_id)
         sources, obstacle = await self._sources(live_id)
-        if not obstacle:
+        if not (obstacle := obstacle or await self._others_rows(live_id)):
             await self._store.shadows.begin(live_id, live.target, sources[0].embedding, sources)
             log.info("shadow.begun", collection=live.target.collection)
             self._wake()
@@ -106,6 +106,16 @@ class ShadowKeeper:
             log.info("shadow.in_place", collection=live.target.collection, reason=obstacle)
         else:
             self.blocked[live.target] = obstacle
+
+    async def _others_rows(self, live_id: int) -> str:
+        """Return that a collection holds rows of somebody's own, which no shadow of it would have, or ''."""
+        try:
+            await self._index.mailbox.ask(CheckPlaces(live_id))
+        except ConflictError as error:
+            return str(error)
+        except (RetryableError, PermanentError):
+            return ""  # It is asked again before they change places.
+        return ""
 
     async def _sources(self, live_id: int) -> tuple[Sequence[SourceRecord], str]:
         """Return the sources of a collection, and why they cannot fill a shadow of it, or ''."""

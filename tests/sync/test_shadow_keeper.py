@@ -5,10 +5,12 @@ from dataclasses import replace
 from hashlib import sha256
 
 import anyio
+import numpy as np
 import pytest
 
 from syncd.errors import ConflictError, NotFoundError
 from syncd.model import (
+    NOTHING,
     Checkpoint,
     Chunking,
     Comparison,
@@ -16,6 +18,7 @@ from syncd.model import (
     Document,
     Embedding,
     Origin,
+    Rows,
     SourceWatch,
     State,
     Suspicion,
@@ -221,6 +224,25 @@ async def test_settings_that_change_back_have_it_dropped_and_an_incomplete_one_n
         await watched.declare(ONE, COARSE)
         await watched.until()
         assert await watched.rows() == before
+
+
+async def test_rows_of_somebodys_own_stay_while_chunks_are_cut_anew_in_place_and_another_model_waits(parts, fresh_name):
+    async with watching(parts, fresh_name, ShadowSettings()) as watched:
+        own = Rows(["own"], [{"mine": True}], ["my own note"], [np.eye(1, 8, dtype=np.float32)[0]])
+        await parts.chroma.write(watched.target, [], own, NOTHING)
+        before = await watched.rows()
+        with anyio.fail_after(60):
+            while await watched.rows() == before:
+                await watched.declare(ONE, FINE)
+                await watched.until()
+        assert "my own note" in await watched.rows()
+        await watched.declare(OTHER, FINE)
+        with anyio.fail_after(60):
+            while not watched.keeper.blocked:
+                await watched.until()
+        assert "move rows of your own to another collection" in watched.keeper.blocked[watched.target]
+        await parts.chroma.write(watched.target, ["own"], NOTHING, NOTHING)
+        await watched.until(ShadowState.FORMER)
 
 
 class Suspected(Notes):
