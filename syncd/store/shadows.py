@@ -134,6 +134,16 @@ class Shadows:
 
         return await self._db.read(query)
 
+    async def partly_seen(self, live: Target, source_ids: Sequence[str]) -> str:
+        """Return why the latest whole run of one of the sources into the collection that answers saw only a part, or ''."""
+        place = (live.database, live.collection)
+
+        def query(connection: sqlite3.Connection) -> str:
+            ends = [connection.execute(_LATEST, (ident, *place)).fetchone() for ident in source_ids]
+            return next((error for state, error in filter(None, ends) if state == "complete" and error), "")
+
+        return await self._db.read(query)
+
     async def judged(self, collection_id: int, state: ShadowState, report: str) -> None:
         """Record how searches of a shadow compare with those of the one that answers, and what becomes of it."""
         statement = "UPDATE shadows SET state = ?, report = ?, since = ? WHERE collection_id = ? AND state IN ('building', 'refused')"

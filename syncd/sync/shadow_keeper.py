@@ -159,6 +159,9 @@ class ShadowKeeper:
         built = await self._store.shadows.built(shadow, [source.id for source in sources])
         if shadow.state is ShadowState.BUILDING and not built.lacks and not await self._is_run(shadow.live, sources):
             await self._index.mailbox.ask(CheckPlaces(shadow.collection_id))
+            if reason := await self._store.shadows.partly_seen(shadow.live, [source.id for source in sources]):
+                # Only a run that sees all can tell what is gone from what that one kept because it may still be there.
+                raise RetryableError(f"the latest run into {shadow.live.collection} saw only a part: {reason}")
             comparison = await self._compare(shadow.live, shadow.target)
             report = ShadowReport.of(comparison, built, self._settings.max_loss)
             state = ShadowState.REFUSED if report.refusal else ShadowState.BUILDING

@@ -288,6 +288,25 @@ async def test_it_does_not_take_the_place_while_deletes_are_held_of_what_it_lack
         assert not watched.keeper.waiting
 
 
+async def test_nor_while_held_deletes_were_discarded_and_no_run_has_seen_all_since(parts, fresh_name, monkeypatch):
+    monkeypatch.setattr("tests.sync.test_shadow_keeper.Notes", Suspected)
+    async with watching(parts, fresh_name, ShadowSettings(keep_s=3600.0)) as watched:
+        watched.notes.lacks = "7.md"
+        await watched.declare(OTHER, FINE)
+        with anyio.fail_after(60):
+            while not watched.keeper.waiting:
+                await watched.until(ShadowState.BUILDING)
+            for held in await parts.store.progress.held_in(watched.target):
+                await parts.store.progress.release_deletes(held)
+            while "another folder is mounted" not in "".join(watched.keeper.waiting.values()):
+                await watched.until(ShadowState.BUILDING)
+        watched.notes.lacks = ""
+        source = await parts.store.sources.by_name("notes")
+        await parts.store.invocations.create_or_join(source.id, watched.target, Origin.WATCH)
+        await watched.until(ShadowState.FORMER)
+        assert any("number 7" in text for text in await watched.rows())
+
+
 async def test_an_upload_meanwhile_keeps_it_from_taking_the_place_and_from_being_gone_back_to(
     parts, fresh_name, monkeypatch
 ):
