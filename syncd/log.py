@@ -110,6 +110,7 @@ EVENTS: Mapping[str, str] = {
     "row.damaged": "a row of the state database is not what was stored, and cannot be set right; its table, and what follows is said there",
     "row.index_made_anew": "an index of the state database was not what its table is; it was made anew",
     "row.set_right": "a row of the state database had a flipped bit, which was set right",
+    "runs.forgotten": "runs that ended long ago were deleted from the database",
     "prepared.full": "prepared documents take their share of the disk; preparing waits for vectors to catch up",
     "process.killed": "a child process ignored SIGTERM for too long and was killed",
     "process.output": "a line that a child process printed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,19 +26,22 @@ LEFTOVERS_EVERY_S = 5.0
 
 
 class Sweeper:
-    """At the start and once a day, deletes cached vectors that have long been unused."""
+    """At the start and once a day, deletes cached vectors that have long been unused, and runs that ended long ago."""
 
     name = "sweeper"
 
     def __init__(self, store: Store, config: Config) -> None:
         self._store = store
         self._unused_for_s = timedelta(days=config.sync.cache_unused_days).total_seconds()
+        self._keep_runs_s = timedelta(days=config.sync.keep_runs_days).total_seconds()
 
     async def run(self) -> None:
         """Sweep daily until cancelled."""
         while True:
             dropped = await self._store.vectors.collect_garbage(self._unused_for_s)
             log.info("cache.swept", dropped=dropped)
+            forgotten = await self._store.run_history.forget(time.time() - self._keep_runs_s)
+            log.info("runs.forgotten", runs=forgotten)
             await anyio.sleep(SWEEP_EVERY_S)
 
 

@@ -79,6 +79,7 @@ class SyncSection(Table):
     delete_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     delete_guard_minimum: Annotated[int, Field(ge=0)] = 20
     cache_unused_days: Annotated[int, Field(ge=1)] = 90
+    keep_runs_days: Annotated[int, Field(ge=1)] = 90
     """Cached vectors that no chunk has used for this long are deleted."""
 
 

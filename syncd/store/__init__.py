@@ -25,6 +25,7 @@ from syncd.store.prepared import Prepared
 from syncd.store.progress import Progress
 from syncd.store.refills import Refills
 from syncd.store.repairs import Repairs
+from syncd.store.run_history import RunHistory
 from syncd.store.secrets import Credentials, load_key
 from syncd.store.shadows import Shadows
 from syncd.store.source_names import SourceNames
@@ -46,6 +47,7 @@ class Store:
     source_names: SourceNames
     absent_sources: AbsentSources
     invocations: Invocations
+    run_history: RunHistory
     collections: Collections
     documents: Documents
     listed: DocumentList
@@ -87,6 +89,7 @@ class Store:
             source_names=SourceNames(database),
             absent_sources=AbsentSources(database),
             invocations=Invocations(database),
+            run_history=RunHistory(database),
             collections=Collections(database),
             documents=Documents(database),
             listed=DocumentList(database),
