@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from syncd.model import SparseVector
 from syncd.runtime.keylocks import KeyLocks
 from syncd.search.lexical import IndexPart, InvertedIndex
-from syncd.store.postings import PostingChanges, Postings, Seen
+from syncd.store.posting_changes import PostingChanges, Seen
+from syncd.store.postings import Postings
 from syncd.store.segments import ListPiece, Segment, keys_of
 from syncd.store.word_file import StoredIndex, WordFile, WordFileDamagedError
 from syncd.store.word_parts import StoredRows

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from syncd.errors import ConfigError, RetryableError
 from syncd.store.codec import dumps
 from syncd.store.connections import committed, open_connection, run_in_thread
-from syncd.store.postings import Seen
+from syncd.store.posting_changes import Seen
 from syncd.store.segments import ListPiece, Segment
 from syncd.store.word_parts import (
     SCHEMA,

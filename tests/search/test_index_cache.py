@@ -14,7 +14,7 @@ from syncd.search import index_cache, lexical
 from syncd.search.index_cache import IndexCache
 from syncd.search.lexical import InvertedIndex
 from syncd.sources.registry import TYPES
-from syncd.store import Store, postings, word_file
+from syncd.store import Store, posting_changes, word_file
 from syncd.store.changes import NewChunk, Replacement
 from syncd.store.postings import Posting
 from syncd.store.sparse_codec import packed
@@ -140,7 +140,7 @@ async def test_after_a_restart_only_what_is_not_on_disk_yet_is_read_again(tmp_pa
 
 
 async def test_what_ends_with_a_page_is_put_on_disk_too(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(postings, "PAGE_ROWS", 4)
+    monkeypatch.setattr(posting_changes, "PAGE_ROWS", 4)
     collection = await collection_of(store)
     await write(store, collection, "a", range(8))
     assert await scores_of(IndexCache(store.postings, store.words), collection) == await expected(store, collection)
