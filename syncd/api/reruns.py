@@ -41,7 +41,7 @@ from syncd.store.invocations import DocumentOutcome
 MAX_RETRIED_KEYS = 10_000
 """With more failed documents than this, the whole run is better repeated."""
 
-WHO_HOLDS = "a later run may hold them in its place: see `syncd confirm-deletes --list`"
+WHO_HOLDS = "a later run may hold them in its place: `syncd verify COLLECTION` names it"
 
 
 class DocumentsQuery(Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,13 @@ STILL_HELD = (
     "held_deletes h CROSS JOIN invocations i ON i.id = h.invocation_id "
     "CROSS JOIN collections c ON c.database = i.database AND c.name = i.collection "
     "CROSS JOIN documents d ON d.collection_id = c.id AND d.source_id = i.source_id AND d.key = h.key AND d.seen < i.seq"
+)
+
+LATEST_HOLDERS = 2
+"""A run that is told of as the one to confirm holds its deletes while so many others end."""
+_BEING_CONFIRMED = (
+    "SELECT json_extract(request, '$.confirm_deletes') FROM invocations WHERE state IN ('pending', 'processing') "
+    "AND json_extract(request, '$.confirm_deletes') IS NOT NULL"
 )
 
 
@@ -142,7 +150,7 @@ class Progress:
     async def hold_deletes(self, invocation_id: str, keys: Sequence[str], reason: str) -> None:
         """Hold these deletes until they are confirmed, and tell webhooks why, unless they have been told of all of them. Twice is safe.
 
-        Of earlier runs that hold the same only the first, which was told of, goes on to hold it.
+        Of earlier runs only the first, the latest and those that are being confirmed go on to hold any.
         """
 
         def transaction(connection: sqlite3.Connection) -> None:
@@ -194,29 +202,40 @@ class Progress:
 
         def transaction(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM held_deletes WHERE invocation_id = ?", (invocation_id,))
-            _thin_out(connection, invocation_id)
+            _forget_done(connection, invocation_id)
 
         await self._db.write(transaction)
 
 
 def _thin_out(connection: sqlite3.Connection, invocation_id: str) -> int:
-    """Of runs of the same source into the same collection, leave what the first and this one hold; and of neither what is not to be deleted
-    any more. Return how much of what this one holds others held before.
+    """Of the runs of the same source into the same collection let only the first, which was told of, the latest and those that are
+    being confirmed hold deletes. Return how much of what this one holds others held before.
     """
-    others = (
-        "SELECT DISTINCT o.id FROM held_deletes h JOIN invocations o ON o.id = h.invocation_id JOIN invocations i ON i.id = ?1 "
-        "WHERE o.source_id = i.source_id AND o.database = i.database AND o.collection = i.collection AND o.id <> i.id "
-        "ORDER BY o.seq"
+    others = _other_holders(connection, invocation_id)
+    confirmed = {ident for (ident,) in connection.execute(_BEING_CONFIRMED)}
+    kept = {*others[:1], *others[-LATEST_HOLDERS:], *confirmed}
+    dropped = [(ident,) for ident in others if ident not in kept]
+    connection.executemany("DELETE FROM held_deletes WHERE invocation_id = ?", dropped)
+    known = (
+        "SELECT count(*) FROM held_deletes h WHERE invocation_id = ? AND EXISTS (SELECT 1 FROM held_deletes "
+        "WHERE key = h.key AND invocation_id IN (SELECT value FROM json_each(?)))"
     )
-    ids = [ident for (ident,) in connection.execute(others, (invocation_id,)).fetchall()]
-    done = f"key NOT IN (SELECT h.key FROM {STILL_HELD} WHERE h.invocation_id = held_deletes.invocation_id)"
-    of_this = "key IN (SELECT key FROM held_deletes WHERE invocation_id = ?)"
-    known = set[str]()
-    for number, ident in enumerate(ids):
-        connection.execute(f"DELETE FROM held_deletes WHERE invocation_id = ? AND {done}", (ident,))
-        both = (ident, invocation_id)
-        found = connection.execute(f"SELECT key FROM held_deletes WHERE invocation_id = ? AND {of_this}", both)
-        known.update(key for (key,) in found.fetchall())
-        if number:
-            connection.execute(f"DELETE FROM held_deletes WHERE invocation_id = ? AND {of_this}", both)
-    return len(known)
+    left = json.dumps([ident for ident in others if ident in kept])
+    return connection.execute(known, (invocation_id, left)).fetchone()[0]
+
+
+def _forget_done(connection: sqlite3.Connection, invocation_id: str) -> None:
+    """Delete from the record of the others of these runs what is not to be deleted any more."""
+    for ident in _other_holders(connection, invocation_id):
+        still = f"SELECT h.key FROM {STILL_HELD} WHERE h.invocation_id = ?"
+        connection.execute(f"DELETE FROM held_deletes WHERE invocation_id = ? AND key NOT IN ({still})", (ident, ident))
+
+
+def _other_holders(connection: sqlite3.Connection, invocation_id: str) -> list[str]:
+    """Return the other runs of the same source into the same collection that hold deletes, in their order."""
+    statement = (
+        "SELECT o.id FROM invocations i CROSS JOIN invocations o ON o.source_id = i.source_id AND o.database = i.database "
+        "AND o.collection = i.collection AND o.id <> i.id WHERE i.id = ? "
+        "AND o.id IN (SELECT DISTINCT invocation_id FROM held_deletes) ORDER BY o.seq"
+    )
+    return [ident for (ident,) in connection.execute(statement, (invocation_id,)).fetchall()]

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from syncd.errors import PermanentError
-from syncd.model import Origin, State
+from syncd.model import Counts, Origin, State
 from syncd.sources.folder.documents import FolderSettings
 from syncd.sources.folder.source import FolderTreeSource
 from syncd.store.cursors import invalidate_cursors
@@ -51,31 +51,49 @@ def test_the_guard_holds_more_than_its_share_and_more_than_its_minimum(deletes, 
     assert DeleteGuard().holds(deletes, documents) is holds
 
 
-async def test_deletes_are_held_by_the_first_and_the_latest_run_that_miss_the_documents_and_by_none_once_they_are_done(
+async def test_deletes_are_held_by_the_first_and_the_latest_runs_that_miss_the_documents_and_by_none_once_they_are_done(
     parts, folder, target
 ):
     write(folder, {f"many/{i}.txt": f"words number {i} in this file\n" for i in range(40)})
     await parts.sync(folder, target)
-    before = {f"many/{i}.txt": f"words number {i} in this file\n" for i in range(2)}
     write(folder, {f"many/{i}.txt": None for i in range(39)})
     await parts.sync(folder, target)
     (first,) = await parts.store.progress.held_in(target)
+    before = {f"many/{i}.txt": f"words number {i} in this file\n" for i in range(2)}
     write(folder, {**before, "many/39.txt": None})
-    for _ in range(3):
+    for _ in range(5):
         await parts.sync(folder, target)
     held = await parts.store.progress.held_in(target)
-    assert list(held.values()) == [38, 37]
-    latest, again = held
+    assert list(held.values()) == [38, 38, 38, 37]
+    latest, *_, again = held
     assert again == first
 
     async def counted(table: str, condition: str = "1") -> int:
         statement = f"SELECT count(*) FROM {table} WHERE {condition}"
         return (await parts.store.database.read(lambda c: c.execute(statement).fetchone()))[0]
 
-    assert await counted("held_deletes") == 38 + 37
     await parts.sync(folder, target, confirm_deletes=latest)
     assert await counted("held_deletes") == 0
     assert await counted("documents", "key LIKE 'many/%'") == 2
+
+
+async def test_deletes_are_carried_out_that_were_confirmed_before_other_runs_held_the_same(parts, folder, target):
+    write(folder, {f"many/{i}.txt": f"words number {i} in this file\n" for i in range(40)})
+    await parts.sync(folder, target)
+    write(folder, {f"many/{i}.txt": None for i in range(39)})
+    for _ in range(2):
+        await parts.sync(folder, target)
+    second, _ = await parts.store.progress.held_in(target)
+    source = await parts.source(folder)
+    request = asked(confirm_deletes=second)
+    confirming = await parts.store.invocations.create(source.id, target, Origin.API, request)
+    await parts.store.invocations.start(confirming.id)
+    await parts.store.invocations.postpone(confirming.id, 3600.0, "another run is under way", Counts())
+    for _ in range(4):
+        await parts.sync(folder, target)
+    run = await parts.begin(source, confirming, DeleteGuard())
+    await run.execute(FolderTreeSource(FolderSettings("folder", folder)))
+    assert run.counts.deleted == 39
 
 
 @pytest.mark.parametrize("left", [{"readme.txt": "the share is mounted here\n"}, {}])
