@@ -193,7 +193,9 @@ def may_bring(request: Request, keys: frozenset[str]) -> bool:
 
 def all_of(request: Request) -> Request:
     """Return the request for all of what was asked for: of the whole source where it was a part of that."""
-    return request if isinstance(request, LeaveCollection | DeleteDocuments | OneObject | Upload) else request.whole
+    return (
+        request if isinstance(request, LeaveCollection | DeleteDocuments | OneObject | Upload) else anew(request.whole)
+    )
 
 
 def part_of(request: Request, keys: tuple[str, ...]) -> Request:
@@ -204,7 +206,7 @@ def part_of(request: Request, keys: tuple[str, ...]) -> Request:
         case Upload() | DeleteDocuments():
             return request
         case _:
-            return SomeKeys(keys, request.whole, alone=True)
+            return SomeKeys(keys, anew(request.whole), alone=True)
 
 
 def joined(waiting: Request, asked: Request) -> Request | None:
