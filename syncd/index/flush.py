@@ -46,7 +46,8 @@ class OutboxFlush:
         await self._store.outbox.clear(record.id, waiting, is_freed=self._vector_store.frees_deleted)
         if damaged:
             log.error("store.damaged", collection=record.target.collection, chunks=len(damaged))
-            await self.flush(record, await self._store.repairs.repair(record.id, damaged))
+            stored = {entry.chunk_id for entry in waiting if entry.op == "update"}
+            await self.flush(record, await self._store.repairs.repair(record.id, damaged, stored))
 
     async def _write(self, record: CollectionRecord, waiting: Sequence[Waiting]) -> None:
         deletes = [entry.chunk_id for entry in waiting if entry.op in ("delete", "replace")]

@@ -221,7 +221,7 @@ class Refill:
         kept = self._vector_store.as_stored
         if damaged := [row.id for row in page if not row.is_sound]:
             log.error("store.damaged", collection=record.target.collection, chunks=len(damaged))
-            await self._store.repairs.repair(record.id, damaged)
+            await self._store.repairs.repair(record.id, damaged, found.keys())
             page = [row for row in page if row.is_sound]
         lacking = [row for row in page if row.id not in found or difference(row, kept(row.metadata), found[row.id])]
         if lacking:
@@ -245,10 +245,20 @@ class Refill:
             for row in page:
                 await self._write(record, [row], [row.id] if row.id in stale else [])
 
+    async def _gone(self, record: CollectionRecord) -> list[str]:
+        """Return the ids of rows that were kept, though their chunks were damaged here, and are not there any more."""
+        kept = await self._store.outbox.forgotten(record.id)
+        gone = list[str]()
+        for start in range(0, len(kept), WRITE_SIZE):
+            some = kept[start : start + WRITE_SIZE]
+            rows = await self._vector_store.get(record.target, some, metadatas=False, documents=False)
+            gone += set(some) - {row.id for row in rows}
+        return gone
+
     async def _end(self, record: CollectionRecord) -> None:
         if metadata := json.loads(record.rebuilding or "{}"):
             await self._vector_store.set_metadata(record.target, metadata)
-        await self._store.refills.end(record.id)
+        await self._store.refills.end(record.id, await self._gone(record))
         self._causes.pop(record.id, None)
         written = self._written.pop(record.id, 0)
         # Nothing was missing, so accept the count rather than compare everything again and again.

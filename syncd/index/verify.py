@@ -60,6 +60,8 @@ class _Compared:
     chunks: int = 0
     missing: list[str] = field(default_factory=list[str])
     damaged: list[str] = field(default_factory=list[str])
+    stored: set[str] = field(default_factory=set[str])
+    """Those of the damaged that the vector store has."""
     different: dict[Difference, list[str]] = field(default_factory=lambda: {"texts": [], "vectors": [], "metadata": []})
 
     @property
@@ -115,7 +117,7 @@ class Verifier:
             raise probed.error()
         extra = [] if await self._is_all(record, portion, compared) else await self._extra(record, portion)
         if repair:
-            right = await self._store.repairs.repair(record.id, compared.damaged)
+            right = await self._store.repairs.repair(record.id, compared.damaged, compared.stored)
             await self._mend(record, [*compared.wrong, *right, *probed.lost, *([] if keep_extra else extra)])
         return Drift(
             compared.chunks,
@@ -153,6 +155,7 @@ class Verifier:
         for row in page:
             if not row.is_sound:
                 compared.damaged.append(row.id)
+                compared.stored |= {row.id} & found.keys()
             elif row.id not in found:
                 compared.missing.append(row.id)
             elif kind := difference(row, self._vector_store.as_stored(row.metadata), found[row.id]):

@@ -206,6 +206,11 @@ class Outbox:
         values = (collection_id, FORGOTTEN)
         return await self._db.read(lambda c: [chunk_id for (chunk_id,) in c.execute(statement, values)])
 
+    async def forgotten(self, collection_id: int) -> Sequence[str]:
+        """Return the ids of chunks that were damaged and deleted here, and whose rows are to stay in the vector store."""
+        statement = "SELECT chunk_id FROM outbox WHERE collection_id = ? AND op = ?"
+        return await self._db.read(lambda c: [i for (i,) in c.execute(statement, (collection_id, FORGOTTEN))])
+
     async def dimensions(self, collection_id: int) -> int | None:
         """Return the dimensions of a collection's vectors as the vector store has them, or None if it has none."""
         statement = (

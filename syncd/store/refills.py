@@ -74,16 +74,17 @@ class Refills:
         """Record that everything up to `place` is in the vector store."""
         await self._place(collection_id, "id = id", (), place)
 
-    async def end(self, collection_id: int) -> None:
-        """Record that the collection is complete, except for the outbox; webhooks are told if damage is healed so."""
+    async def end(self, collection_id: int, gone: Sequence[str] = ()) -> None:
+        """Record that the collection is complete, except for the outbox; webhooks are told if damage is healed so. `gone`: rows that
+        were kept of chunks damaged here, and are not there any more.
+        """
         statement = "UPDATE collections SET rebuilding = NULL, damage = '', refilled_document = ?, refilled_number = ? WHERE id = ?"
 
         def transaction(connection: sqlite3.Connection) -> None:
             damage = connection.execute("SELECT damage FROM collections WHERE id = ?", (collection_id,)).fetchone()
             connection.execute(statement, (*START, collection_id))
-            # Whether their rows are there is not known now: most collections were made anew.
-            left = "UPDATE outbox SET op = 'delete', generation = generation + 1 WHERE collection_id = ? AND op = ?"
-            connection.execute(left, (collection_id, FORGOTTEN))
+            left = "DELETE FROM outbox WHERE collection_id = ? AND chunk_id = ? AND op = ?"
+            connection.executemany(left, [(collection_id, chunk_id, FORGOTTEN) for chunk_id in gone])
             if damage and damage[0]:
                 notify_healed(connection, collection_id, damage[0])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from syncd.store.bit_errors import set_right
@@ -34,11 +34,11 @@ class Repairs:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def repair(self, collection_id: int, chunk_ids: Sequence[str]) -> Sequence[str]:
+    async def repair(self, collection_id: int, chunk_ids: Sequence[str], stored: Collection[str] = ()) -> Sequence[str]:
         """Set damaged chunks right, and return the ids of these: they are in the outbox. Forget the others, and ask their sources for
         the documents again. Twice is safe.
 
-        What the vector store has of them stays until the new ones replace it. A document whose source is gone, or that was
+        Rows that the vector store is known to have (`stored`) stay there until new ones replace them. A document whose source is gone, or that was
         uploaded, has to be brought again by whoever brought it.
         """
 
@@ -55,7 +55,7 @@ class Repairs:
                 else:
                     _forget(connection, owner)
                     asked.keys.add((owner.source_id, owner.key))
-                op = "replace" if is_right else FORGOTTEN
+                op = "replace" if is_right else FORGOTTEN if chunk_id in stored else "delete"
                 put_in_outbox(connection, collection_id, {chunk_id: (op, owner.id, owner.number)})
             asked.send(connection, collection_id)
             return right

@@ -75,6 +75,39 @@ async def test_what_is_damaged_in_the_store_is_told_written_nowhere_and_fetched_
     assert "thing 5," in text
 
 
+async def test_what_is_left_of_a_damaged_chunk_outlives_that_others_are_filled_in(parts, verifier, folder, target):
+    await parts.sync(folder, target)
+    right = await contents(parts, target)
+    await damage(parts)
+    await verifier.verify(target, repair=True)
+    record = await parts.store.collections.find(target)
+    lost = [chunk_id for chunk_id, row in right.items() if "thing 7," in row[0]]
+    await parts.chroma.write(target, lost, NOTHING, NOTHING)
+    await parts.index.look(record.id)
+    assert await contents(parts, target) == right
+    assert (await parts.store.collections.find(target)).chroma_id == record.chroma_id
+    await parts.chroma.write(target, list(right), NOTHING, NOTHING)
+    await parts.index.look(record.id)
+    assert len(await contents(parts, target)) == len(right) - 2
+    chroma_id = (await parts.store.collections.find(target)).chroma_id
+    await parts.index.look(record.id)
+    assert (await parts.store.collections.find(target)).chroma_id == chroma_id
+
+
+async def test_a_chunk_that_is_damaged_before_it_is_written_leaves_nothing(parts, folder, target):
+    await parts.sync(folder, target)
+    record = await parts.store.collections.find(target)
+    (chunk_id,) = [row.id for row in await parts.chroma.get(target) if "thing 2," in row.document]
+    await parts.chroma.write(target, [chunk_id], NOTHING, NOTHING)
+    await parts.store.outbox.want(record.id, [chunk_id])
+    await damage(parts)
+    await parts.index.flush(record.id, [chunk_id])
+    chunks, _ = await parts.store.refills.expected(record.id)
+    assert chunks == await parts.chroma.count(target)
+    await parts.index.look(record.id)
+    assert await parts.store.outbox.ids(record.id) == await parts.store.outbox.forgotten(record.id) == []
+
+
 @pytest.mark.parametrize("shorter", [True, False])
 async def test_what_is_left_of_a_damaged_chunk_goes_with_its_document(parts, verifier, folder, target, shorter):
     await parts.sync(folder, target)
