@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio
 import structlog
+from pydantic import ValidationError
 
 from syncd.chroma.deaths import Deaths
 from syncd.chroma.refusals import CorruptError, DatabaseDamagedError, LostError, no_chroma
@@ -114,8 +115,8 @@ class ChromaConnection(WatchedServer):
             raise self._deadly(what, rows) or RetryableError(reason) from error
         except SyncdError as error:
             raise self._translated(what, name, error, rows) from error
-        except (LookupError, AttributeError) as error:
-            # Of an answer that lacks what Chroma's have.
+        except (LookupError, AttributeError, ValidationError) as error:
+            # Of an answer that lacks what Chroma's have; of wrong arguments chromadb raises a plain ValueError or TypeError.
             reason = no_chroma(f"{self.settings.host}:{self.settings.port}")
             self._set_away(reason)
             raise RetryableError(reason) from error

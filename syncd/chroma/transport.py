@@ -25,6 +25,7 @@ from syncd.chroma.refusals import LostError, error_of, no_chroma
 from syncd.chroma.rows import RowColumns
 from syncd.chroma.shape import configuration_of, has_sparse_index, schema_of
 from syncd.errors import RetryableError
+from syncd.json_types import is_array, is_object
 from syncd.model import CollectionShape, Scalar, SparseIndex, SparseVector, Target
 from syncd.row_checks import MetadataRecord
 
@@ -73,9 +74,21 @@ class Api(AsyncFastAPI):
         if not response.is_success:
             raise error_of(response.status_code, response.text, response.headers)
         try:
-            return orjson.loads(response.content)
+            answer: object = orjson.loads(response.content)
         except ValueError as error:
             raise RetryableError(no_chroma(self._api_url)) from error
+        if not _is_due(answer, method, path):
+            raise RetryableError(no_chroma(self._api_url))
+        return answer
+
+    @override
+    async def get_pre_flight_checks(self) -> Any:
+        checks = await super().get_pre_flight_checks()
+        if type(checks.get("max_batch_size")) is not int:
+            # They are kept for good: without a limit every write would be refused as too large, even once Chroma is back.
+            self.pre_flight_checks = None
+            raise RetryableError(no_chroma(self._api_url))
+        return checks
 
     async def open(
         self, target: Target, tenant: str, shape: CollectionShape, sparse: SparseIndex | None = None
@@ -100,6 +113,17 @@ class Api(AsyncFastAPI):
         """Close the connections. Twice is safe."""
         if "_http" in self.__dict__:
             await self._http.aclose()
+
+
+def _is_due(answer: object, method: str, path: str) -> bool:
+    """Return whether an answer is of the type that Chroma's is: a list of collections, a number of rows, else an object."""
+    match path.split("/")[5:]:
+        case ["collections"] if method == "get":
+            return is_array(answer) and all(map(is_object, answer))
+        case ["collections", _, "count"]:
+            return type(answer) is int
+        case _:
+            return is_object(answer)
 
 
 def connect(host: str, port: int, ssl: bool, headers: Mapping[str, str], network: ServerNetwork | None) -> Api:

@@ -249,16 +249,58 @@ async def test_away_means_retryable_and_a_reason():
         assert "cannot be reached" in chroma.status()
 
 
-@pytest.mark.parametrize("body", ["<html><title>Back soon</title></html>", "{}", '{"status": "ok"}', ""])
+NO_COLLECTION = '{"id": "abc", "name": "abc", "tenant": "default_tenant", "database": "default_database"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html><title>Back soon</title></html>",
+        "",
+        "{}",
+        '{"status": "ok"}',
+        "[]",
+        "[1]",
+        "null",
+        '"OK"',
+        "true",
+        NO_COLLECTION,
+    ],
+)
 async def test_what_is_no_chroma_is_waited_for(body):
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=body)
 
+    target = Target("default_database", "abc")
     with serve(answer) as url:
         async with Chroma(ChromaSettings(port=int(url.rpartition(":")[2]))) as chroma:
             assert "is no Chroma: check chroma.host" in await chroma.look()
-            with pytest.raises(RetryableError, match="is no Chroma"):
-                await chroma.write(Target("default_database", "abc"), [], rows(0, 1), NOTHING)
+            for call in (
+                chroma.write(target, [], rows(0, 1), NOTHING),
+                chroma.open_collection(target),
+                chroma.count(target),
+            ):
+                with pytest.raises(RetryableError, match="is no Chroma"):
+                    await call
+
+
+@pytest.mark.parametrize("body", ["{}", '{"max_batch_size": "many"}', "[]", "null", '"OK"', "true", "5"])
+async def test_what_takes_the_place_of_a_chroma_in_use_is_waited_for(chroma_server, target, body):
+    proxy, instead = FailingProxy(chroma_server), True
+
+    async def answer(request: web.Request) -> web.Response:
+        finds = request.path.endswith(target.collection)
+        return web.Response(text=body) if instead and not finds else await proxy.answer(request)
+
+    with serve(answer) as url:
+        async with Chroma(ChromaSettings(port=int(url.rpartition(":")[2]))) as behind:
+            for call in (behind.write(target, [], rows(0, 1), NOTHING), behind.get(target, ["row-0"])):
+                with pytest.raises(RetryableError, match="is no Chroma"):
+                    await call
+                assert "is no Chroma" in behind.status()
+            instead = False
+            await behind.write(target, [], rows(0, 1), NOTHING)
+            assert await behind.count(target) == 1
 
 
 async def test_a_server_that_never_answers_is_given_up_after_the_time_limit():
