@@ -27,7 +27,7 @@ class WorkersSection(Table):
     gpus: Annotated[float, Field(ge=0)] = 0.0
     """Cards that it takes: 0.5 for two workers a card."""
     models_dir: Path | None = None
-    """Where the nodes have models' files; by default at the same path as here."""
+    """Where the nodes have models' files, but for those that are at a model's own `path` there; by default at the same path as here."""
 
     @field_validator("ray")
     @classmethod

@@ -43,7 +43,7 @@ class Cluster:
     """A Ray cluster, at an `address` as `ray.init` takes it, and what workers of a model it is asked for.
 
     Each takes `cpus` and `gpus` of a node, which may be fractions. `workers` 0: as many as the nodes hold. `models_dir` is where
-    the nodes have models' files; None: at the same path as this machine.
+    the nodes have models' files, but for those that are at a `path` of their own; None: at the same path as this machine.
     """
 
     address: str

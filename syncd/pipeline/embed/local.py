@@ -122,6 +122,7 @@ class LocalEmbedder:
     def __init__(self, prepared: PreparedModel) -> None:
         self.model = prepared.model.name
         self.name = f"embed {self.model}"
+        self.path = prepared.file.path
         self.dimensions = prepared.model.dimensions
         self.max_tokens = prepared.model.max_tokens
         self.fingerprint = fingerprint(prepared) + prepared.model.prompt_mark

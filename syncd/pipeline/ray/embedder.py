@@ -109,12 +109,10 @@ class RayEmbedder:
 
 
 def _order(request: ModelRequest, cluster: Cluster) -> Order:
-    """Return what workers are told. Texts have their prompts when they travel; the nodes' folder has a model's own `path` by its name."""
+    """Return what workers are told. Texts have their prompts when they travel."""
     model, options = request.model, request.options
     texts = tuple(prompted(model, text, "document", None) for text in PROBE_TEXTS)
     threads = max(1, round(cluster.cpus))
     own = replace(options, cluster=None, threads=threads, device="auto", devices=())
-    if cluster.models_dir and options.path:
-        own = replace(own, path=cluster.models_dir / options.path.name)
     folder = cluster.models_dir or request.folder
     return Order(cluster, EmbeddingOrder(replace(model, document_prompt=""), folder, own, texts))

@@ -48,7 +48,8 @@ class EmbeddingKind:
         if different := version_difference(facts["versions"], runtime_versions()):
             return different
         if facts["fingerprint"] != self.fingerprint:
-            return f"it has another file of the model ({facts['fingerprint']}, not {self.fingerprint}); copy this machine's there"
+            prints = f"{facts['fingerprint']}, not {self.fingerprint}"
+            return f"its {facts['path']} is another file of the model ({prints}); copy this machine's there"
         rows = np.frombuffer(payload, dtype=np.float32).reshape(self.reference.shape)
         if not (near := cosine(self.reference, rows)) >= SAME_MODEL_COSINE:
             return (

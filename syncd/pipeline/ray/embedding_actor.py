@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
-from syncd.errors import PermanentError, PutOffError
+from syncd.errors import ConfigError, PermanentError, PutOffError
 from syncd.json_types import JsonObject
 from syncd.model import Embedder
 from syncd.pipeline.embed.engine import EngineOptions
@@ -29,10 +31,13 @@ class EmbeddingActor(RayActor):
     @override
     def begin(self, work: EmbeddingOrder) -> tuple[JsonObject, bytes]:
         """Load the model, and return what identifies it, with the vectors of the order's known texts."""
-        options = _on_this_node(work.options)
-        embedder = self._embedder = self.enter(open_embedder(work.model, work.folder, options))
+        path = work.options.path and path_on_this_node(work.options.path, work.folder)
+        options = _with_cards(replace(work.options, path=path))
+        embedder = self.enter(open_embedder(work.model, work.folder, options))
+        self._embedder = embedder
         rows = self.awaited(embedder.embed(work.texts, "document")).vectors
-        return {"versions": dict(runtime_versions()), "fingerprint": embedder.fingerprint}, rows.tobytes()
+        facts = {"versions": dict(runtime_versions()), "path": str(embedder.path), "fingerprint": embedder.fingerprint}
+        return facts, rows.tobytes()
 
     @override
     def answer(self, request: Mapping[str, Any], payload: bytes) -> tuple[JsonObject, bytes]:
@@ -58,7 +63,21 @@ async def _alone(embedder: Embedder, text: str) -> tuple[Any, int, list[Any]]:
     return found.vectors[0], found.tokens, []
 
 
-def _on_this_node(options: EngineOptions) -> EngineOptions:
+def path_on_this_node(path: Path, folder: Path) -> Path:
+    """Return where a model's own `path` is here: there, or else in `folder` by its name. Raises ConfigError where it is at neither.
+
+    There first: several models' files may have one name, as `model.gguf`, and a folder holds one of them.
+    """
+    places = (path, folder / path.name)
+    found = next((place for place in places if os.access(place, os.R_OK)), None)
+    if found is None:
+        raise ConfigError(
+            f"it can read no {' and no '.join(map(str, places))}; put the model's file at one of them there"
+        )
+    return found
+
+
+def _with_cards(options: EngineOptions) -> EngineOptions:
     """Return the options with the cards that Ray has given this worker, as the model's process counts them."""
     import ray
 

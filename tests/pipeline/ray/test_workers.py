@@ -7,7 +7,7 @@ import platform
 import random
 import re
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -90,10 +90,10 @@ async def test_workers_with_another_runtime_or_file_are_refused_and_those_with_t
     cluster, files, has_path, monkeypatch
 ):
     mine, theirs = files
-    there = Cluster(cluster.address, 1, models_dir=theirs.parent)
-    options = EngineOptions(path=mine if has_path else None, worker=FAULTY, cluster=there)
-    request = ModelRequest(MODEL, mine.parent, options)
-    local = LocalEmbedder(await prepare(MODEL, mine.parent, options))
+    options = EngineOptions(worker=FAULTY, cluster=Cluster(cluster.address, 1, models_dir=theirs.parent))
+    local = LocalEmbedder(await prepare(MODEL, mine.parent, replace(options, path=mine if has_path else None)))
+    only_here = mine.parent.parent / "only here" / mine.name
+    request = ModelRequest(MODEL, mine.parent, replace(options, path=only_here if has_path else None))
     embedder = RayEmbedder(local, request, options.cluster, Backoff(cap_s=0.1))
     other = runtime_versions() | {"syncd": "0.0.1"}
     monkeypatch.setattr(embedding, "runtime_versions", lambda: other)
@@ -101,7 +101,7 @@ async def test_workers_with_another_runtime_or_file_are_refused_and_those_with_t
         await reached(lambda: "it has syncd" in embedder.shortfall)
         assert "this daemon syncd 0.0.1; install the same there; this machine computes alone" in embedder.shortfall
         monkeypatch.undo()
-        await reached(lambda: "another file of the model" in embedder.shortfall)
+        await reached(lambda: f"its {theirs} is another file of the model" in embedder.shortfall)
         assert not embedder.elsewhere
         alone = await embedder.embed(TEXTS, "document")
         theirs.write_bytes(mine.read_bytes())
@@ -113,6 +113,17 @@ async def test_workers_with_another_runtime_or_file_are_refused_and_those_with_t
         assert by_worker.tokens == alone.tokens
         with pytest.raises(PermanentError, match=r"text 3: .* not finite"):
             await embedder.embed([*TEXTS[:2], "zero"], "document")
+
+
+async def test_workers_have_a_model_at_its_own_path_beside_another_one_of_its_file_name(cluster, files):
+    mine, theirs = files
+    there = Cluster(cluster.address, 1, models_dir=theirs.parent)
+    options = EngineOptions(path=mine, worker=FAULTY, cluster=there)
+    local = LocalEmbedder(await prepare(MODEL, mine.parent, options))
+    embedder = RayEmbedder(local, ModelRequest(MODEL, mine.parent, options), there)
+    async with running(embedder):
+        await reached(lambda: embedder.elsewhere or embedder.shortfall.count("another file"))
+        assert embedder.elsewhere, embedder.shortfall
 
 
 class Nodes:
