@@ -8,6 +8,7 @@ from pathlib import Path
 
 from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, remark
+from syncd.cli.words import some
 from syncd.config import load_config
 from syncd.errors import ConfigError
 
@@ -44,7 +45,7 @@ async def check(args: argparse.Namespace) -> int:
     if args.json:
         print_json(config.model_dump(mode="json"))
     else:
-        out.print(f"valid: {len(config.sources)} sources, state in {config.state_folder}")
+        out.print(f"valid: {some(len(config.sources), 'source')}, state in {config.state_folder}")
     return 0
 
 

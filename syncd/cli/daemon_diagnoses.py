@@ -15,6 +15,7 @@ from syncd.app.settings import chroma_settings
 from syncd.cli.answers import StatusAnswer
 from syncd.cli.client import Client
 from syncd.cli.diagnoses import Diagnosis
+from syncd.cli.words import some
 from syncd.config import Config
 from syncd.runtime.sockets import http_url
 from syncd.runtime.state import DATABASE_FILE, holder_of
@@ -48,7 +49,9 @@ def diagnoses_of(status: StatusAnswer) -> Iterator[Diagnosis]:
         yield Diagnosis(f"source {source['name'] or source['source_id']}", problem=source["problem"])
     for actor in status.get("actors", ()):
         if actor["restarts"]:
-            times = f"crashed and was run again {actor['restarts']} times; `syncd logs` says why (actor.crashed)"
+            times = (
+                f"crashed and was run again {some(actor['restarts'], 'time')}; `syncd logs` says why (actor.crashed)"
+            )
             yield Diagnosis(f"part {actor['name']}", problem=times)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from syncd import __version__
 from syncd.app.examination import examine_sources
 from syncd.app.models import catalog_of, check_models, model_file_is_here, models_folder, servers_by_model
+from syncd.cli.words import some
 from syncd.config import Config
 from syncd.errors import ConfigError
 from syncd.runtime.process import Child, python
@@ -74,7 +75,7 @@ async def declarations(config: Config, types: SourceTypes) -> Diagnosis:
         problems = await examine_sources(config, types)
     except ConfigError as error:
         problems = [str(error)]
-    return Diagnosis("configuration", f"valid, {len(config.sources)} sources", "; ".join(problems))
+    return Diagnosis("configuration", f"valid, {some(len(config.sources), 'source')}", "; ".join(problems))
 
 
 def models(config: Config, state: Path) -> Iterator[Diagnosis]:

@@ -17,6 +17,7 @@ from syncd.cli.commands import Commands
 from syncd.cli.daemon_diagnoses import database, running_diagnoses, silent_diagnoses
 from syncd.cli.diagnoses import Diagnosis, machine_diagnoses
 from syncd.cli.output import out, print_json
+from syncd.cli.words import some
 from syncd.config import load_config
 from syncd.model import Origin, Target
 from syncd.runtime import durable
@@ -83,7 +84,9 @@ async def repair(args: argparse.Namespace, folder: Path) -> int:
         print_json({"kept": str(kept), "rows": saved and saved.rows, "damaged_tables": saved and saved.damaged})
         return 0
     for table, count in sorted(saved.rows.items()) if saved else ():
-        out.print(f"{table}: {count} rows{', not all that there were' if saved and table in saved.damaged else ''}")
+        out.print(
+            f"{table}: {some(count, 'row')}{', not all that there were' if saved and table in saved.damaged else ''}"
+        )
     out.print(
         f"recovered; the damaged file is {kept}. Start the daemon: it syncs what is missing and refills its collections."
     )

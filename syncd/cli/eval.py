@@ -16,6 +16,7 @@ from syncd.cli.client import ApiError, Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import print_json, print_table, remark
 from syncd.cli.search_answers import MadeQuestionAnswer, SearchAnswer
+from syncd.cli.words import some
 from syncd.errors import ConfigError
 from syncd.quoting import told
 from syncd.search.judged import JudgedQuestion, TextPlace, place_of_hit, questions_in
@@ -181,7 +182,7 @@ def print_figures(
         values = [*asdict(quality(judged)).values(), *by_kind]
         rows.append([name, collection, *(f"{value:.3f}" for value in values)])
     print(
-        f"{len(questions)} questions; {', '.join(f'{count} {kind}' for kind, count in kinds.items() if kind)}".rstrip(
+        f"{some(len(questions), 'question')}; {', '.join(f'{count} {kind}' for kind, count in kinds.items() if kind)}".rstrip(
             "; "
         )
     )

@@ -111,9 +111,9 @@ def summary(invocation: InvocationAnswer) -> str:
     """Return a one-line summary of an invocation."""
     counts = invocation["counts"]
     words = [f"{counts[name]} {name}" for name in DOCUMENTS if counts[name]]
-    chunks = f"{counts['chunks_written']} chunks written, {counts['chunks_embedded']} embedded"
+    chunks = f"{some(counts['chunks_written'], 'chunk')} written, {counts['chunks_embedded']} embedded"
     held = (
-        f"; {counts['held_deletes']} deletes held, confirm with: syncd confirm-deletes {invocation['id']}"
+        f"; {some(counts['held_deletes'], 'delete')} held, confirm with: syncd confirm-deletes {invocation['id']}"
         if counts["held_deletes"]
         else ""
     )
@@ -198,7 +198,7 @@ def moving(invocation: InvocationAnswer) -> str:
     if not stages or state_of(invocation) in OVER:
         return ""
     said = [
-        f"{stages['prepared']} documents prepared, {stages['embedded']} embedded, {invocation['counts']['indexed']} written"
+        f"{some(stages['prepared'], 'document')} prepared, {stages['embedded']} embedded, {invocation['counts']['indexed']} written"
     ]
     if stages["tokens_left"]:
         said.append(f"{about(stages)}{stages['tokens_left']:,} tokens left")

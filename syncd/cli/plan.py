@@ -10,7 +10,7 @@ from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, reason, state_of
 from syncd.cli.references import source_id
 from syncd.cli.sync import add_target, request_body
-from syncd.cli.words import duration_words
+from syncd.cli.words import duration_words, some
 
 CHANGE_MARKS = {"new": "+", "changed": "~"}
 
@@ -52,7 +52,7 @@ async def print_plan(client: Client, found: InvocationAnswer, with_names: bool) 
 def line(document: DocumentAnswer) -> str:
     """Return one document's line: + new, ~ changed, - deleted, ! skipped or failed (with the reason)."""
     if document["state"] == "indexed":
-        return f"{CHANGE_MARKS[document['reason']]} {document['key']}  ({document['chunks']} chunks)"
+        return f"{CHANGE_MARKS[document['reason']]} {document['key']}  ({some(document['chunks'], 'chunk')})"
     return f"- {document['key']}" if document["state"] == "deleted" else f"! {document['key']}: {document['reason']}"
 
 
@@ -63,9 +63,9 @@ def sums(found: InvocationAnswer, new: int) -> str:
         f"{new} to add, {counts['indexed'] - new} to change, {counts['deleted']} to delete, "
         f"{counts['unchanged']} unchanged, {counts['skipped'] + counts['failed']} skipped or failed"
     )
-    held = f"\n{counts['held_deletes']} deletes would be held until confirmed" if counts["held_deletes"] else ""
+    held = f"\n{some(counts['held_deletes'], 'delete')} would be held until confirmed" if counts["held_deletes"] else ""
     chunks = (
-        f"{counts['chunks_written']} chunks to write, {counts['chunks_deleted']} to delete, "
+        f"{some(counts['chunks_written'], 'chunk')} to write, {counts['chunks_deleted']} to delete, "
         f"{counts['chunks_embedded']} to embed: about {counts['tokens']:,} tokens"
     )
     return f"{documents}{held}\n{chunks}{expected_duration(found)}"

@@ -24,6 +24,7 @@ from syncd.cli.questions import questions_about
 from syncd.cli.sample import Sample, sample
 from syncd.cli.search import print_hit
 from syncd.cli.search_answers import HitAnswer, SearchAnswer
+from syncd.cli.words import some
 from syncd.errors import ConfigError, SyncdError
 from syncd.runtime.state import DAEMON_FILE, LOG_FILE, SOCKET_FILE, TOKEN_FILE
 
@@ -62,7 +63,7 @@ async def quickstart(args: argparse.Namespace) -> int:
     out.print(f"Everything this makes is in {state}; the daemon logs to {state / LOG_FILE}")
     if taken is not None:
         out.print(
-            f"Taking a sample of {folder}: {taken.files} files, {taken.size_bytes // 1000} kB, documentation first, no tests. "
+            f"Taking a sample of {folder}: {some(taken.files, 'file')}, {taken.size_bytes // 1000} kB, documentation first, no tests. "
             "`syncd quickstart FOLDER` takes a folder whole."
         )
     out.print(
@@ -205,7 +206,7 @@ async def narrate(client: Client, invocation_id: str) -> None:
             counts: Mapping[str, int] = invocation.get("counts") or {}
             left = time_left(invocation) or "reading the files"
             out.print(
-                f"syncing: {counts.get('indexed', 0)} documents, {counts.get('chunks_written', 0)} chunks; {left}"
+                f"syncing: {some(counts.get('indexed', 0), 'document')}, {some(counts.get('chunks_written', 0), 'chunk')}; {left}"
             )
 
 

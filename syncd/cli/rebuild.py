@@ -7,6 +7,7 @@ import argparse
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
+from syncd.cli.words import some
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -22,5 +23,5 @@ async def rebuild(args: argparse.Namespace) -> int:
     body = {"database_name": args.database, "collection_name": args.collection}
     async with connected(args) as client:
         done = await client.post("/api/v1/rebuild", body, timeout_s=None)
-    print_json(done) if args.json else out.print(f"{args.collection}: {done['chunks']} chunks written")
+    print_json(done) if args.json else out.print(f"{args.collection}: {some(done['chunks'], 'chunk')} written")
     return 0

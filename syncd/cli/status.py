@@ -12,7 +12,7 @@ from syncd.cli.output import age, moving, out, print_json, print_table, state_of
 from syncd.cli.references import INVOCATION_HELP, SOURCE_HELP, all_sources, invocation_id, name_or_place, source_id
 from syncd.cli.shadow import shadow_line
 from syncd.cli.webhooks import webhook_problem
-from syncd.cli.words import cut_short
+from syncd.cli.words import cut_short, some
 
 BLOATED = 2.0
 STORE_NAMES = {"chroma": "Chroma", "qdrant": "Qdrant"}
@@ -96,7 +96,7 @@ def print_daemon(daemon: StatusAnswer, names: Mapping[str, str]) -> None:
     for lag in daemon.get("lags", ()):
         figures = f"p50 {lag['p50_s']:.1f} s, p95 {lag['p95_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
         name = names.get(lag["source_id"], lag["source_id"])
-        out.print(f"{name}: from change to searchable {figures}, over the last {lag['documents']} documents")
+        out.print(f"{name}: from change to searchable {figures}, over the last {some(lag['documents'], 'document')}")
 
 
 def print_collection(collection: CollectionAnswer) -> None:
@@ -113,7 +113,7 @@ def print_collection(collection: CollectionAnswer) -> None:
 def state_words(invocation: InvocationAnswer) -> str:
     """Return an invocation's state, with what needs somebody's attention: held deletes, failures, incompleteness."""
     held, failed = (invocation["counts"]["held_deletes"], invocation["counts"]["failed"])
-    more = [f"{held} deletes held"] * bool(held) + [f"{failed} failed"] * bool(failed)
+    more = [f"{some(held, 'delete')} held"] * bool(held) + [f"{failed} failed"] * bool(failed)
     incomplete = [f"incomplete: {reason}"] if (reason := invocation.get("incomplete")) else []
     return ", ".join([state_of(invocation), *more, *incomplete])
 

@@ -12,6 +12,7 @@ from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
 from syncd.cli.plan import print_plan
 from syncd.cli.references import SOURCE_HELP, all_sources, settings_of, source_id, type_of, whole_source
+from syncd.cli.words import some
 from syncd.json_types import JsonObject
 
 DIFFERENCES = ("missing", "different", "extra")
@@ -112,19 +113,19 @@ def words(drift: DriftAnswer) -> str:
     found = ", ".join(f"{drift[name]} {name}{kinds(drift) if name == 'different' else ''}" for name in DIFFERENCES)
     mended = " (repaired)" if drift["repaired"] and any(drift[name] for name in DIFFERENCES) else ""
     held = [
-        f"\n{documents} deletes held, confirm with: syncd confirm-deletes {invocation_id}"
+        f"\n{some(documents, 'delete')} held, confirm with: syncd confirm-deletes {invocation_id}"
         for invocation_id, documents in drift["held_deletes"].items()
     ]
     orphans = [
-        f"\n{left['documents']} documents are of source {left['name'] or left['source_id']}, which is gone: add it again, or run: "
+        f"\n{some(left['documents'], 'document')} left of source {left['name'] or left['source_id']}, which is gone: add it again, or run: "
         f"syncd sources remove {left['source_id']} --purge"
         for left in drift["orphans"]
     ]
     if drift["unreadable"]:
         done = "it was rebuilt" if drift["repaired"] else "it is being rebuilt"
         found = f"nothing can be compared ({drift['unreadable']}): {done} from the store"
-    damaged = f"\n{drift['damaged']} chunks are damaged in the store{mended_by(drift)}" if drift["damaged"] else ""
-    return f"{drift['collection_name']}: {drift['chunks']} chunks; in Chroma {found}{mended}{damaged}{''.join([*held, *orphans])}"
+    damaged = f"\n{some(drift['damaged'], 'chunk')} damaged in the store{mended_by(drift)}" if drift["damaged"] else ""
+    return f"{drift['collection_name']}: {some(drift['chunks'], 'chunk')}; in Chroma {found}{mended}{damaged}{''.join([*held, *orphans])}"
 
 
 def kinds(drift: DriftAnswer) -> str:

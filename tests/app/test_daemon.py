@@ -319,7 +319,7 @@ def test_a_plan_says_what_a_sync_would_do_and_does_nothing(daemon, notes):
     first = plan()
     assert first[0].startswith("+ note.md")
     assert first[1] == "1 to add, 0 to change, 0 to delete, 0 unchanged, 0 skipped or failed"
-    assert first[2].startswith("1 chunks to write, 0 to delete, 1 to embed: about ")
+    assert first[2].startswith("1 chunk to write, 0 to delete, 1 to embed: about ")
     assert not daemon.rows("SELECT 1 FROM collections WHERE name = 'planned'")
     assert syncd(daemon, "sync", source_id, "--collection", "planned").returncode == 0
     (folder / "note.md").write_text("# Bees\n\nBees sleep at night.\n")

@@ -68,5 +68,5 @@ def test_sources_that_could_be_opened_are_valid_and_nothing_is_left_of_the_check
     (tmp_path / "docs").mkdir()
     source = f'state_dir = "{tmp_path}/state"\n[[sources]]\nname = "docs"\ntype = "folder"\npath = "{tmp_path}/docs"\ncollection = "docs"\n'
     found = checked(tmp_path, source)
-    assert (found.returncode, found.stdout.startswith("valid: 1 sources")) == (0, True), found.stderr
+    assert (found.returncode, found.stdout.startswith("valid: 1 source,")) == (0, True), found.stderr
     assert not (tmp_path / "state").exists()

@@ -68,7 +68,7 @@ def test_a_source_that_was_removed_and_declared_again_takes_up_where_it_ended(mi
         (left,) = json.loads(syncd(daemon, "verify", "notes", "--json").stdout)["collection"]["orphans"]
         assert (left["name"], left["documents"]) == ("notes", 5)
         told = syncd(daemon, "verify", "notes")
-        assert (told.returncode, "5 documents are of source notes, which is gone" in told.stdout) == (1, True)
+        assert (told.returncode, "5 documents left of source notes, which is gone" in told.stdout) == (1, True)
         assert daemon.stop() == 0
         (notes / "4.md").unlink()
         daemon.config = configuration(minilm_folder, declared("others", notes))

@@ -144,7 +144,7 @@ def test_a_hit_is_explained_down_to_its_lines_and_derived_again(daemon):
 
 def test_names_and_ids_are_printed_letter_by_letter(daemon):
     plan = succeeds(daemon, "plan", "code", "--collection", "kites-planned", "--list")
-    assert {f"+ {name}  (1 chunks)" for name in ODD_NAMES} <= set(plan.splitlines())
+    assert {f"+ {name}  (1 chunk)" for name in ODD_NAMES} <= set(plan.splitlines())
     done = json.loads(succeeds(daemon, "sync", "code", "--collection", "kites-printed", "--json"))
     shown = succeeds(daemon, "status", done["id"])
     assert all(name in shown for name in ODD_NAMES)

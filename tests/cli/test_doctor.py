@@ -36,6 +36,15 @@ def test_before_the_first_start_everything_is_in_order_and_nothing_is_made(docto
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize(("names", "said"), [((), "0 sources"), (("one",), "1 source"), (("one", "two"), "2 sources")])
+def test_sources_that_are_valid_are_counted(doctor, tmp_path, names, said):
+    tables = [
+        f'[[sources]]\nname = "{name}"\ntype = "folder"\npath = "{tmp_path}"\ncollection = "{name}"\n' for name in names
+    ]
+    _, found = doctor("".join(tables))
+    assert found["configuration"] == ("ok", f"valid, {said}")
+
+
 def test_every_problem_is_said_with_what_to_do_next(doctor, tmp_path, monkeypatch):
     monkeypatch.setenv("SYNCD_SYNC__DISK_RESERVE_BYTES", str(1 << 60))
     state = tmp_path / "state"
