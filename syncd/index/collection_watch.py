@@ -15,7 +15,6 @@ from anyio.abc import TaskStatus
 
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError
 from syncd.index.changes import CheckCollection, Rebuild
-from syncd.index.foreign_rows import foreign_rows
 from syncd.index.self_probe import SelfProbe
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
@@ -99,8 +98,7 @@ class CollectionWatch:
         """Return whether a rebuild would lose rows that somebody else wrote, or whether it cannot be told now."""
         record = await self._store.collections.find(target)
         try:
-            async with self._index.turn:
-                foreign = 0 if record is None else await foreign_rows(self._store, self._vector_store, record)
+            foreign = 0 if record is None else await self._index.foreign.look_through(record)
         except (RetryableError, PermanentError):
             return True  # A check finds what is the matter.
         if not foreign:

@@ -2,23 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import anyio
+
 from syncd.index.changes import WRITE_SIZE
 from syncd.index.target import VectorStore
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
 
 
-async def foreign_rows(store: Store, vector_store: VectorStore, record: CollectionRecord) -> int:
-    """Return how many rows the collection holds that SQLite does not know, told by their number.
-
-    Call it while the index writes nothing. It costs the vector store a count, and a request for each few hundred changes that wait.
-    Raises RetryableError, NotFoundError.
+class ForeignRows:
+    """Tells them by the number of rows, which each row of syncd's own that the vector store lacks makes one too small: these are found
+    before anything that cannot be undone. `turn` is held while the index writes.
     """
-    chunks, _ = await store.refills.expected(record.id)
-    rows = await vector_store.count(record.target)
-    waiting = await store.outbox.ids(record.id)
-    for start in range(0, len(waiting), WRITE_SIZE):
-        some = waiting[start : start + WRITE_SIZE]
-        chunks -= len(await store.outbox.known(record.id, some))
-        rows -= len(await vector_store.get(record.target, some, metadatas=False, documents=False))
-    return max(0, rows - chunks)
+
+    def __init__(self, store: Store, vector_store: VectorStore, turn: anyio.Lock) -> None:
+        self._store = store
+        self._vector_store = vector_store
+        self._turn = turn
+        self._missing: dict[int, Sequence[str]] = {}
+        """The ids that the vector store lacked when a collection was last looked through."""
+
+    async def look_through(self, record: CollectionRecord) -> int:
+        """Return how many rows the collection holds that SQLite does not know.
+
+        Where their number tells of none, all chunks are asked for: a request for each few hundred, during which the index goes on. From
+        then on `number` tells of what that found. Waits for the turn, so its holder must not call it. Raises RetryableError,
+        NotFoundError, CollectionCorrupt.
+        """
+        async with self._turn:
+            if rows := await self.number(record):
+                return rows
+        missing: list[str] = []
+        async for ids in self._store.refills.expected_ids(record.id, WRITE_SIZE):
+            missing += frozenset(ids) - await self._there(record, ids)
+        self._missing[record.id] = missing
+        async with self._turn:
+            return await self.number(record)
+
+    async def number(self, record: CollectionRecord) -> int:
+        """Return the same by the number of rows and what was missing when it was last looked through: at least so many are there.
+
+        Call it while the index writes nothing. It costs the vector store a count, and a request for each few hundred changes that wait
+        or rows that were missing. Raises RetryableError, NotFoundError, CollectionCorrupt.
+        """
+        chunks, _ = await self._store.refills.expected(record.id)
+        rows = await self._vector_store.count(record.target)
+        waiting = await self._store.outbox.ids(record.id)
+        for some in _pages(waiting):
+            chunks -= len(await self._store.outbox.known(record.id, some))
+            rows -= len(await self._there(record, some))
+        # What was missing may have been deleted, or written, since.
+        for some in _pages(sorted({*self._missing.get(record.id, ())}.difference(waiting))):
+            chunks -= len(await self._store.outbox.known(record.id, some) - await self._there(record, some))
+        return max(0, rows - chunks)
+
+    async def _there(self, record: CollectionRecord, ids: Sequence[str]) -> frozenset[str]:
+        found = await self._vector_store.get(record.target, ids, metadatas=False, documents=False)
+        return frozenset(row.id for row in found)
+
+
+def _pages(ids: Sequence[str]) -> list[Sequence[str]]:
+    return [ids[start : start + WRITE_SIZE] for start in range(0, len(ids), WRITE_SIZE)]

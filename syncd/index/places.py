@@ -16,7 +16,7 @@ import anyio
 import structlog
 
 from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError
-from syncd.index.foreign_rows import foreign_rows
+from syncd.index.foreign_rows import ForeignRows
 from syncd.index.outage import outlasting
 from syncd.index.target import VectorStore
 from syncd.model import QueryFunction, Target
@@ -39,16 +39,20 @@ class PlaceChanges:
         queries: Callable[[CollectionRecord], QueryFunction | None],
         records: dict[int, CollectionRecord],
         opening: anyio.Lock,
+        foreign: ForeignRows,
     ) -> None:
         self._store = store
         self._vector_store = vector_store
         self._queries = queries
         self._records = records
         self._opening = opening
+        self._foreign = foreign
 
     async def change(self, collection_id: int) -> None:
         """Let a shadow take the place of the one that answers, or go on with that. Raises RetryableError while one of them cannot
         be renamed, ConflictError while documents, or rows of somebody's own, would be lost by it.
+
+        Have the one that answers looked through before (ForeignRows), which would take too long here: other collections wait.
         """
         shadows = {shadow.collection_id: shadow for shadow in await self._store.shadows.all()}
         shadow = shadows.get(collection_id)
@@ -82,7 +86,7 @@ class PlaceChanges:
 
     async def _require_no_others(self, live: CollectionRecord) -> None:
         """Raise ConflictError if the one that answers holds rows that only the vector store has: they would not come along."""
-        if rows := await foreign_rows(self._store, self._vector_store, live):
+        if rows := await self._foreign.number(live):
             name = live.target.collection
             raise ConflictError(
                 f"collection {name} holds {rows} rows that syncd does not know, and another in its place would lack them: move rows of your "

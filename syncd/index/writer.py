@@ -35,6 +35,7 @@ from syncd.index.changes import (
     weight,
 )
 from syncd.index.delivery import Delivery
+from syncd.index.foreign_rows import ForeignRows
 from syncd.index.outage import outlasting
 from syncd.index.places import PlaceChanges
 from syncd.index.postponed import Asked, PostponedWrites
@@ -86,12 +87,13 @@ class Index:
         self._refill = Refill(store, vector_store, lambda record: shape_of(record, queries(record)))
         self._held = PostponedWrites()
         self._delivery = Delivery(store, vector_store, self._held, self._refill)
-        self._places = PlaceChanges(store, vector_store, queries, self._delivery.records, self._opening)
+        self.turn = anyio.Lock()
+        """Held while a batch is written: its holder sees SQLite and the vector store agree, except for the outbox."""
+        self.foreign = ForeignRows(store, vector_store, self.turn)
+        self._places = PlaceChanges(store, vector_store, queries, self._delivery.records, self._opening, self.foreign)
         self._turns = Turns(store, self._held, self._refill, self._delivery, self._places)
         self._told: set[int] = set()
         self.mailbox: Mailbox[Change, Staged] = Mailbox("index", capacity)
-        self.turn = anyio.Lock()
-        """Held while a batch is written: its holder sees SQLite and the vector store agree, except for the outbox."""
 
     async def open(self, target: Target, embedding: Embedding) -> CollectionRecord:
         """Create the collection if needed, with cosine space, and return its record. Twice is safe.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from syncd.model import Embedding, Target
 from syncd.store.codec import embedding_to_json
@@ -152,6 +153,27 @@ class Refills:
             return connection.execute(statement, (collection_id, FORGOTTEN)).fetchone()
 
         return await self._db.read(query)
+
+    async def expected_ids(self, collection_id: int, page_size: int) -> AsyncIterator[Sequence[str]]:
+        """Yield the ids of the rows that `expected` counts, in pages; each is read when it is asked for."""
+        chunks = (
+            "SELECT c.document_id, c.number, d.prefix || '-' || c.number FROM documents d CROSS JOIN chunks c ON c.document_id = d.id "
+            # By document id from the place on, as `+` keeps the collection's index out: that would read all of it for every page.
+            "WHERE d.id >= ?2 AND +d.collection_id = ?1 AND (c.document_id, c.number) > (?2, ?3) ORDER BY d.id, c.number LIMIT ?4"
+        )
+        forgotten = (
+            "SELECT chunk_id FROM outbox WHERE collection_id = ? AND op = ? AND chunk_id > ? ORDER BY chunk_id LIMIT ?"
+        )
+        place, last = START, ""
+        while found := await self._rows(chunks, collection_id, *place, page_size):
+            yield [chunk_id for *_, chunk_id in found]
+            place = found[-1][:2]
+        while found := await self._rows(forgotten, collection_id, FORGOTTEN, last, page_size):
+            yield [chunk_id for (chunk_id,) in found]
+            (last,) = found[-1]
+
+    async def _rows(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+        return await self._db.read(lambda c: c.execute(statement, values).fetchall())
 
     async def filled(self, collection_id: int) -> float | None:
         """Return the share of a collection's chunks that is in the vector store again while it is being filled; else None."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -110,6 +111,7 @@ class ShadowKeeper:
     async def _others_rows(self, live_id: int) -> str:
         """Return that a collection holds rows of somebody's own, which no shadow of it would have, or ''."""
         try:
+            await self._index.foreign.look_through(await self._store.collections.by_id(live_id))
             await self._index.mailbox.ask(CheckPlaces(live_id))
         except ConflictError as error:
             return str(error)
@@ -176,6 +178,9 @@ class ShadowKeeper:
         return any([await self._store.invocations.is_begun(source.id, live) for source in sources])
 
     async def _change_places(self, shadow: Shadow) -> None:
+        # One that is gone from the vector store does not change places, which the index says.
+        with suppress(NotFoundError):
+            await self._index.foreign.look_through(await self._store.collections.by_id(shadow.live_id))
         await self._index.mailbox.ask(ChangePlaces(shadow.collection_id))
         self._wake()
 

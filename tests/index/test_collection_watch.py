@@ -74,3 +74,28 @@ async def test_one_that_also_holds_rows_of_somebodys_own_stays_as_it_is_until_th
             while await bloat(parts) > 1:  # noqa: ASYNC110 - SQLite sets no event
                 await anyio.sleep(0.02)
             group.cancel_scope.cancel()
+
+
+async def test_one_stays_too_where_rows_of_ours_are_missing_beside_those_of_somebodys_own(
+    parts, folder, target, little
+):
+    await parts.sync(folder, target)
+    for times in range(1, 4):
+        write(folder, {name: text.replace("matters", f"matters {times} times") for name, text in FILES.items()})
+        await parts.sync(folder, target)
+    first, *_ = [row.id for row in await parts.chroma.get(target)]
+    own = Rows(["own"], [{"mine": True}], ["my own note"], [np.eye(1, 8, dtype=np.float32)[0]])
+    await parts.chroma.write(target, [first], NOTHING, NOTHING)
+    await parts.chroma.write(target, [], own, NOTHING)
+    watch = CollectionWatch(
+        parts.store, parts.chroma, parts.index, WatchSettings(check_s=0.01, compact_above=2.5), lambda: 0
+    )
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            with capture_logs() as logged:
+                await group.start(watch.run)
+                while not [one for one in logged if one["event"] in ("index.not_compacted", "index.compacting")]:  # noqa: ASYNC110 - a log sets no event
+                    await anyio.sleep(0.02)
+            await parts.index.look((await parts.store.collections.find(target)).id)
+            group.cancel_scope.cancel()
+    assert [row.id for row in await parts.chroma.get(target, ["own"])] == ["own"]

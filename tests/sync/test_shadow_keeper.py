@@ -245,6 +245,31 @@ async def test_rows_of_somebodys_own_stay_while_chunks_are_cut_anew_in_place_and
         await watched.until(ShadowState.FORMER)
 
 
+async def replace_one(parts, target: Target) -> None:
+    """Put a row of somebody's own where one of ours was: the number of rows stays."""
+    first, *_ = [row.id for row in await parts.chroma.get(target)]
+    own = Rows(["own"], [{"mine": True}], ["my own note"], [np.eye(1, 8, dtype=np.float32)[0]])
+    await parts.chroma.write(target, [first], own, NOTHING)
+
+
+async def test_rows_of_somebodys_own_are_found_though_as_many_of_ours_are_missing(parts, fresh_name, monkeypatch):
+    monkeypatch.setattr("syncd.sync.shadow_keeper.QUIET_AFTER_S", 0.0)
+    async with watching(parts, fresh_name, ShadowSettings()) as watched:
+        await replace_one(parts, watched.target)
+        await watched.declare(OTHER, COARSE)
+        with anyio.fail_after(60):
+            while not watched.keeper.blocked:
+                await watched.until()
+        assert "holds 1 rows that syncd does not know" in watched.keeper.blocked[watched.target]
+        await parts.chroma.write(watched.target, ["own"], NOTHING, NOTHING)
+        watched.blind = True
+        await watched.until(ShadowState.REFUSED)
+        await replace_one(parts, watched.target)
+        with pytest.raises(ConflictError, match="holds 1 rows that syncd does not know"):
+            await watched.keeper.switch(watched.target)
+        assert "my own note" in await watched.rows()
+
+
 class Suspected(Notes):
     """It shows all but one note once `lacks` names it, and suspects then that this is an accident."""
 
