@@ -29,6 +29,9 @@ from syncd.sync.ingesters import Ingesters
 from syncd.sync.run import SourceRun
 from syncd.sync.settings import SyncSettings
 
+SWITCHED_EVERY_S = 1.0
+"""How often a run looks whether its collection has changed places: before that it does not begin."""
+
 OpenSource = Callable[[SourceRecord], Awaitable[Source]]
 """Opens the Source of a record. Raises PermanentError, ConfigError, MisconfiguredError."""
 
@@ -90,11 +93,13 @@ class Runner:
     async def execute(self, attempt: Attempt) -> None:
         """Run an invocation to its end. Twice is safe: documents that are done are not done again.
 
-        Raises RetryableError if another attempt may help, PermanentError or ConfigError if not.
+        Waits while its collection is changing places, however long the vector store is away or refuses that. Raises RetryableError if
+        another attempt may help, PermanentError or ConfigError if not.
         """
         invocation = attempt.invocation
-        record = await self._configured(invocation)
         home = await self._store.shadows.home_of(invocation.target)
+        await self._outlast_switch(invocation.target)
+        record = await self._configured(invocation)
         if not await self._is_wanted(invocation, record, home):
             return
         source = await self._open_source(record)
@@ -109,6 +114,15 @@ class Runner:
         await run.execute(source)
         if is_finishing(invocation, record) and not run.incomplete:
             await self._vector_store.set_metadata(invocation.target, {"finished_ingest": True})
+
+    async def _outlast_switch(self, target: Target) -> None:
+        """Wait until it is recorded that the collection has changed places, if that is decided."""
+        while await self._is_switching(target):  # noqa: ASYNC110 - SQLite sets no event
+            await anyio.sleep(SWITCHED_EVERY_S)
+
+    async def _is_switching(self, target: Target) -> bool:
+        known = await self._store.collections.find(target)
+        return known is not None and await self._store.shadows.is_switching(known.id)
 
     async def _is_wanted(self, invocation: Invocation, record: SourceRecord, home: Target) -> bool:
         """Return whether the source, as it is declared now, still asks for what it asked. Raises RetryableError: not yet.
@@ -145,8 +159,7 @@ class Runner:
     async def _plan(self, invocation: Invocation, record: SourceRecord, home: Target) -> RunPlan:
         """Open the collection, and return what all documents of the run share."""
         is_dry_run = invocation.request.is_dry_run
-        known = await self._store.collections.find(invocation.target)
-        if known is not None and await self._store.shadows.is_switching(known.id):
+        if await self._is_switching(invocation.target):
             # What a run brought now into the one that answers would leave with it, and not every source brings it again.
             raise RetryableError(f"collection {invocation.target.collection} is changing places with another one")
         open_collection = self._index.preview_collection if is_dry_run else self._index.open

@@ -1,5 +1,6 @@
 """What a finished run does to its collection."""
 
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ import pytest
 
 from syncd.api.views import job_view
 from syncd.errors import PermanentError, RetryableError, Skipped
+from syncd.index.changes import ChangePlaces
 from syncd.model import Checkpoint, Document, Origin, State, Target
 from syncd.sources.registry import TYPES
 from syncd.sources.s3.settings import AutoSync
@@ -163,18 +165,53 @@ async def test_a_run_begins_anew_if_how_its_documents_are_made_changes_while_it_
     assert source.runs == 0
 
 
-async def test_a_run_waits_while_its_collection_is_changing_places(parts, fresh_name):
-    """What it brought would leave with the collection that had the name."""
-    first = await created(parts, Origin.API, fresh_name)
+@asynccontextmanager
+async def switching(parts, name: str, monkeypatch):
+    """Yield a running syncer, a shadow that is to take the place of a filled collection and does not yet, and what is set once a run
+    waits for that.
+    """
+    monkeypatch.setattr("syncd.sync.runner.SWITCHED_EVERY_S", 0.01)
+    first = await created(parts, Origin.API, name)
     async with syncing(parts, Fixed(lambda _: document("Words.\n"))) as syncer:
         await settled(parts, first)
         source = await parts.store.sources.get(first.source_id)
         live = await parts.store.collections.find(first.target)
-        await parts.store.shadows.begin(live.id, first.target, MODEL, [source])
+        await parts.store.shadows.begin(live.id, first.target, MODEL, [])
         (shadow,) = await parts.store.shadows.all()
         await parts.index.open(shadow.target, MODEL)
         assert await parts.store.shadows.decide(shadow, [source.id])
-        meanwhile = await parts.store.invocations.create(source.id, first.target, Origin.API)
+        is_switching, waits = parts.store.shadows.is_switching, anyio.Event()
+
+        async def looked(collection_id: int) -> bool:
+            waits.set()
+            return await is_switching(collection_id)
+
+        monkeypatch.setattr(parts.store.shadows, "is_switching", looked)
+        yield syncer, shadow, source, waits
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_a_run_waits_while_its_collection_is_changing_places(parts, fresh_name, monkeypatch, attempts):
+    """What it brought would leave with the collection that had the name. One into the other begins again under the name that it gets."""
+    async with switching(parts, fresh_name, monkeypatch) as (syncer, shadow, source, waits):
+        asked = shadow.live if attempts == 1 else shadow.target
+        run = await parts.store.invocations.create(source.id, asked, Origin.API)
         syncer.wake()
-        ended = await settled(parts, meanwhile)
-    assert (ended.state, "is changing places with another one" in ended.error) == (State.FAILED, True)
+        with anyio.fail_after(60):
+            await waits.wait()
+            await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+        ended = await settled(parts, run)
+        assert (ended.state, ended.target, ended.attempts) == (State.COMPLETE, shadow.live, attempts)
+        assert await held(parts, source.id, fresh_name) == ["a.txt"]
+        assert await parts.store.collections.find(shadow.target) is None
+
+
+async def test_a_run_that_waits_for_a_change_of_places_holds_up_no_stop(parts, fresh_name, monkeypatch):
+    async with switching(parts, fresh_name, monkeypatch) as (syncer, shadow, source, waits):
+        run = await parts.store.invocations.create(source.id, shadow.live, Origin.API)
+        syncer.wake()
+        with anyio.fail_after(60):
+            await waits.wait()
+            await syncer.drain()
+        run = await parts.store.invocations.get(run.id)
+        assert (run.state, run.attempts) == (State.PROCESSING, 1)
