@@ -30,7 +30,7 @@ async def test_rows_of_ours_that_are_missing_hide_none(parts, folder, target):
     first, second, third, *_ = [row.id for row in await parts.chroma.get(target)]
     # One is a chunk that was damaged here, whose row is left and then deleted by somebody.
     await parts.store.database.write(lambda c: c.execute("UPDATE chunks SET text = 'xx' WHERE number = 0"))
-    await parts.store.repairs.repair(record.id, [first])
+    await parts.store.repairs.repair(record.id, [first], [first])
     assert await parts.store.outbox.known(record.id, [first]) == {first}
     others = Rows(["own", "own-2"], [{"mine": True}] * 2, ["my own note"] * 2, [*OWN.vectors, *OWN.vectors])
     await parts.chroma.write(target, [first, second], others, NOTHING)
