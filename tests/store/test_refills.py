@@ -35,7 +35,7 @@ async def test_expected_ids_are_those_that_are_counted_in_pages(store):
     await collection(store, "other", 20, 30)
     damaged = ["00003-0", "00004-1", "00005-2"]
     await store.database.write(lambda c: c.execute("UPDATE chunks SET text = 'xx' WHERE document_id IN (4, 5, 6)"))
-    await store.repairs.repair(ident, damaged)
+    await store.repairs.repair(ident, damaged, damaged)
     pages = [ids async for ids in store.refills.expected_ids(ident, 7)]
     assert max(map(len, pages)) == 7
     ids = [chunk_id for page in pages for chunk_id in page]
