@@ -21,6 +21,10 @@ class RetryableError(SyncdError):
         self.retry_after_s = retry_after_s
 
 
+class ChangingPlacesError(RetryableError):
+    """The collection is changing places with another one: work waits, however long that takes, and is never given up for it."""
+
+
 class CollectionCorrupt(RetryableError):
     """The vector store can no longer read the collection; nothing is lost: the index, once it is told, rebuilds it from the store."""
 

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 
 import anyio
 
+from syncd.errors import RetryableError
 from syncd.index.changes import WRITE_SIZE
 from syncd.index.target import VectorStore
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
+
+MISSING_MAX = 1000
+"""More rows of ours than that are brought back before somebody else's are told by them: they are asked for again with every look."""
 
 
 class ForeignRows:
@@ -31,12 +35,17 @@ class ForeignRows:
         then on `number` tells of what that found. Waits for the turn, so its holder must not call it. Raises RetryableError,
         NotFoundError, CollectionCorrupt.
         """
+        name = record.target.collection
+        if record.rebuilding is not None:
+            raise RetryableError(f"collection {name} is being filled from the store; try again when it is complete")
         async with self._turn:
             if rows := await self.number(record):
                 return rows
         missing: list[str] = []
         async for ids in self._store.refills.expected_ids(record.id, WRITE_SIZE):
             missing += frozenset(ids) - await self._there(record, ids)
+            if len(missing) > MISSING_MAX:
+                raise RetryableError(f"collection {name} lacks rows: `syncd verify {name} --repair` brings them back")
         self._missing[record.id] = missing
         async with self._turn:
             return await self.number(record)

@@ -150,7 +150,7 @@ class Progress:
     async def hold_deletes(self, invocation_id: str, keys: Sequence[str], reason: str) -> None:
         """Hold these deletes until they are confirmed, and tell webhooks why, unless they have been told of all of them. Twice is safe.
 
-        Of earlier runs only the first, the latest and those that are being confirmed go on to hold any.
+        Of earlier runs only the first, the latest and those that are being confirmed go on to hold the same.
         """
 
         def transaction(connection: sqlite3.Connection) -> None:
@@ -209,13 +209,15 @@ class Progress:
 
 def _thin_out(connection: sqlite3.Connection, invocation_id: str) -> int:
     """Of the runs of the same source into the same collection let only the first, which was told of, the latest and those that are
-    being confirmed hold deletes. Return how much of what this one holds others held before.
+    being confirmed hold deletes that this one holds. Return how much of what this one holds others held before.
     """
+    _forget_done(connection, invocation_id)
     others = _other_holders(connection, invocation_id)
     confirmed = {ident for (ident,) in connection.execute(_BEING_CONFIRMED)}
     kept = {*others[:1], *others[-LATEST_HOLDERS:], *confirmed}
-    dropped = [(ident,) for ident in others if ident not in kept]
-    connection.executemany("DELETE FROM held_deletes WHERE invocation_id = ?", dropped)
+    dropped = [(ident, invocation_id) for ident in others if ident not in kept]
+    of_this = "key IN (SELECT key FROM held_deletes WHERE invocation_id = ?)"
+    connection.executemany(f"DELETE FROM held_deletes WHERE invocation_id = ? AND {of_this}", dropped)
     known = (
         "SELECT count(*) FROM held_deletes h WHERE invocation_id = ? AND EXISTS (SELECT 1 FROM held_deletes "
         "WHERE key = h.key AND invocation_id IN (SELECT value FROM json_each(?)))"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from syncd.errors import NotFoundError, RetryableError
+from syncd.errors import ChangingPlacesError, NotFoundError, RetryableError
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.model import (
@@ -31,6 +31,8 @@ from syncd.sync.settings import SyncSettings
 
 SWITCHED_EVERY_S = 1.0
 """How often a run looks whether its collection has changed places: before that it does not begin."""
+SWITCH_PATIENCE_S = 30.0
+"""How long it looks before it is put off: it takes one of its source's places while it does."""
 
 OpenSource = Callable[[SourceRecord], Awaitable[Source]]
 """Opens the Source of a record. Raises PermanentError, ConfigError, MisconfiguredError."""
@@ -93,8 +95,8 @@ class Runner:
     async def execute(self, attempt: Attempt) -> None:
         """Run an invocation to its end. Twice is safe: documents that are done are not done again.
 
-        Waits while its collection is changing places, however long the vector store is away or refuses that. Raises RetryableError if
-        another attempt may help, PermanentError or ConfigError if not.
+        Waits for a while where its collection is changing places. Raises RetryableError if another attempt may help (then
+        ChangingPlacesError), PermanentError or ConfigError if not.
         """
         invocation = attempt.invocation
         home = await self._store.shadows.home_of(invocation.target)
@@ -116,9 +118,12 @@ class Runner:
             await self._vector_store.set_metadata(invocation.target, {"finished_ingest": True})
 
     async def _outlast_switch(self, target: Target) -> None:
-        """Wait until it is recorded that the collection has changed places, if that is decided."""
-        while await self._is_switching(target):  # noqa: ASYNC110 - SQLite sets no event
-            await anyio.sleep(SWITCHED_EVERY_S)
+        """Wait until it is recorded that the collection has changed places, if that is decided. Raises ChangingPlacesError."""
+        with anyio.move_on_after(SWITCH_PATIENCE_S):
+            while await self._is_switching(target):  # noqa: ASYNC110 - SQLite sets no event
+                await anyio.sleep(SWITCHED_EVERY_S)
+            return
+        raise _changing_places(target)
 
     async def _is_switching(self, target: Target) -> bool:
         known = await self._store.collections.find(target)
@@ -161,7 +166,7 @@ class Runner:
         is_dry_run = invocation.request.is_dry_run
         if await self._is_switching(invocation.target):
             # What a run brought now into the one that answers would leave with it, and not every source brings it again.
-            raise RetryableError(f"collection {invocation.target.collection} is changing places with another one")
+            raise _changing_places(invocation.target)
         open_collection = self._index.preview_collection if is_dry_run else self._index.open
         return RunPlan(
             number=await self._store.progress.run_number(invocation.id),
@@ -186,3 +191,7 @@ def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
 def is_awaited(invocation: Invocation) -> bool:
     """Return whether somebody waits for the run, hears of its failure and may ask again; no other may give up."""
     return invocation.origin is Origin.API
+
+
+def _changing_places(target: Target) -> ChangingPlacesError:
+    return ChangingPlacesError(f"collection {target.collection} is changing places with another one")

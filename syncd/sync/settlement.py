@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from syncd.errors import BugError, ConfigError, MisconfiguredError, NothingIndexedError, PermanentError, RetryableError
+from syncd.errors import (
+    BugError,
+    ChangingPlacesError,
+    ConfigError,
+    MisconfiguredError,
+    NothingIndexedError,
+    PermanentError,
+    RetryableError,
+)
 from syncd.model import Counts, Origin, Request, SomeKeys, State
 from syncd.runtime.containment import contained
 from syncd.store import Store
@@ -87,15 +95,16 @@ class Settlement:
         return await self._settle(attempt, State.COMPLETE, (run.incomplete or None) if run else None)
 
     async def _postpone(self, attempt: Attempt, error: RetryableError) -> None:
-        """Retry the run later from its cursor. After too many attempts it fails if somebody waits for it, or if it keeps
-        meeting a bug, since no attempt soon would do better.
+        """Retry the run later from its cursor. After too many attempts it fails if somebody waits for it, but not for a
+        change of places, or if it keeps meeting a bug, since no attempt soon would do better.
         """
         invocation, settings = attempt.invocation, self._settings
         attempts = invocation.attempts + 1
         bugs = int(isinstance(error, BugError))
         if bugs and invocation.bugs + bugs >= settings.bug_attempts:
             return await self._fail(attempt, str(error))
-        if attempts >= settings.run_attempts and is_awaited(invocation):
+        may_end = is_awaited(invocation) and not isinstance(error, ChangingPlacesError)
+        if may_end and attempts >= settings.run_attempts:
             return await self._settle(attempt, State.FAILED, f"gave up after {attempts} attempts: {error}")
         delay_s = max(settings.backoff.delay_s(attempts), error.retry_after_s or 0.0)
         log.warning("sync.postponed", invocation=invocation.id, reason=str(error), delay_s=round(delay_s, 1))

@@ -1,7 +1,12 @@
 """Rows that only the vector store has are told from those that wait to be written or deleted, and are never thrown away unasked."""
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+import pytest
+
+from syncd.errors import RetryableError
+from syncd.index import foreign_rows
 from syncd.model import NOTHING, Rows
 
 FILES = {f"{n}.md": f"# Title {n}\n\nSome words about thing {n}.\n" for n in range(5)}
@@ -52,3 +57,15 @@ async def test_one_whose_rows_are_known_by_their_number_is_not_looked_through(pa
     await parts.chroma.write(target, [], OWN, NOTHING)
     monkeypatch.setattr(parts.store.refills, "expected_ids", None)
     assert await parts.index.foreign.look_through(record) == 1
+
+
+async def test_nothing_is_told_of_one_that_is_being_filled_or_lacks_many_rows(parts, folder, target, monkeypatch):
+    await parts.sync(folder, target)
+    record = await parts.store.collections.find(target)
+    with pytest.raises(RetryableError, match="is being filled"):
+        await parts.index.foreign.look_through(replace(record, rebuilding="{}"))
+    monkeypatch.setattr(foreign_rows, "MISSING_MAX", 2)
+    lost = [row.id for row in await parts.chroma.get(target)][:3]
+    await parts.chroma.write(target, lost, NOTHING, NOTHING)
+    with pytest.raises(RetryableError, match="syncd verify"):
+        await parts.index.foreign.look_through(record)

@@ -124,3 +124,28 @@ async def test_of_a_share_that_is_not_mounted_nothing_is_deleted_also_when_all_i
     for _ in range(2):
         await sync()
     assert before <= {row.id for row in await parts.chroma.get(target)}
+
+
+async def test_what_another_run_holds_and_no_later_one_stays_held(parts, folder, target):
+    record = await parts.source(folder)
+    runs = []
+    for number in range(6):
+        write(folder, {f"{number}.txt": f"words number {number}\n"})
+        await parts.sync(folder, target)
+    for number in range(6):
+        run = await parts.store.invocations.create(record.id, target, Origin.WATCH, asked(keys=[f"{number}.txt"]))
+        await parts.store.progress.hold_deletes(run.id, [f"{number}.txt"], "suspiciously many")
+        await parts.store.invocations.settle(run.id, State.COMPLETE, Counts())
+        runs.append(run.id)
+    assert set(await parts.store.progress.held_in(target)) == set(runs)
+
+
+async def test_documents_that_came_back_are_held_by_the_run_that_misses_them_again_alone(parts, folder, target):
+    many = {f"many/{i}.txt": f"words number {i} in this file\n" for i in range(30)}
+    for _ in range(2):
+        write(folder, many)
+        await parts.sync(folder, target)
+        write(folder, dict.fromkeys(many))
+        await parts.sync(folder, target)
+    held = "SELECT count(*) FROM held_deletes"
+    assert await parts.store.database.read(lambda c: c.execute(held).fetchone()) == (30,)

@@ -206,6 +206,18 @@ async def test_a_run_waits_while_its_collection_is_changing_places(parts, fresh_
         assert await parts.store.collections.find(shadow.target) is None
 
 
+async def test_a_run_is_put_off_and_not_given_up_however_long_a_change_of_places_takes(parts, fresh_name, monkeypatch):
+    monkeypatch.setattr("syncd.sync.runner.SWITCH_PATIENCE_S", 0.05)
+    async with switching(parts, fresh_name, monkeypatch) as (syncer, shadow, source, _):
+        run = await parts.store.invocations.create(source.id, shadow.live, Origin.API)
+        syncer.wake()
+        with anyio.fail_after(60):
+            while (await parts.store.invocations.get(run.id)).attempts < HASTY.run_attempts + 2:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+            await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+        assert (await settled(parts, run)).state is State.COMPLETE
+
+
 async def test_a_run_that_waits_for_a_change_of_places_holds_up_no_stop(parts, fresh_name, monkeypatch):
     async with switching(parts, fresh_name, monkeypatch) as (syncer, shadow, source, waits):
         run = await parts.store.invocations.create(source.id, shadow.live, Origin.API)
