@@ -84,6 +84,13 @@ def request(daemon: Daemon, method: str, path: str, body=None, token=None):
         return json.loads(text) if text else None
 
 
+def is_healthy(daemon: Daemon) -> bool:
+    try:
+        return request(daemon, "GET", "/health")["status"] == "ok"
+    except urllib.error.HTTPError:
+        return False
+
+
 def syncd(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess:
     command = [*daemon.program, *arguments, "--config", str(daemon.folder / "syncd.toml")]
     return shared_forks().run(command, {**os.environ, **daemon.environment}, 120)
@@ -500,7 +507,7 @@ def test_chroma_dies_and_comes_back_and_nothing_is_lost(daemon, git_server):
     subprocess.run(["pkill", "-TERM", "-f", f"chroma.*--port {port}$"], check=True)
     head = git_server.commit("owner/many", {"after.md": "# After\n\nWritten while Chroma was away.\n"})
     daemon.wait_for(head)
-    until(lambda: request(daemon, "GET", "/health") is not None or True)
+    until(lambda: is_healthy(daemon))
     assert client_says(daemon, "print(len(client.get_collection('many').get(where={'path': 'after.md'})['ids']))") == 1
 
 
