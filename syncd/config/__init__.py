@@ -79,8 +79,9 @@ class SyncSection(Table):
     delete_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     delete_guard_minimum: Annotated[int, Field(ge=0)] = 20
     cache_unused_days: Annotated[int, Field(ge=1)] = 90
-    keep_runs_days: Annotated[int, Field(ge=1)] = 90
     """Cached vectors that no chunk has used for this long are deleted."""
+    keep_runs_days: Annotated[int, Field(ge=1)] = 90
+    """Runs that ended longer ago are forgotten, but for those that somebody may still ask for: see `RunHistory`."""
 
 
 class Config(Table):

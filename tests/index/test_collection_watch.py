@@ -11,6 +11,20 @@ from tests.pipeline.parts import write
 
 FILES = {f"{n}.md": f"# Title {n}\n\nSome words about thing {n}, which matters here.\n" for n in range(12)}
 
+OWN = Rows(["own"], [{"mine": True}], ["my own note"], [np.eye(1, 8, dtype=np.float32)[0]])
+
+
+def watch_of(parts) -> CollectionWatch:
+    settings = WatchSettings(check_s=0.01, compact_above=2.5)
+    return CollectionWatch(parts.store, parts.chroma, parts.index, settings, lambda: 0)
+
+
+async def rewritten(parts, folder, target) -> None:
+    """Have each file changed three times, which leaves more deleted rows than others."""
+    for times in range(1, 4):
+        write(folder, {name: text.replace("matters", f"matters {times} times") for name, text in FILES.items()})
+        await parts.sync(folder, target)
+
 
 async def bloat(parts) -> float:
     (state,) = await parts.store.refills.states()
@@ -31,10 +45,9 @@ async def test_what_is_rewritten_again_and_again_is_made_anew_and_what_is_not_st
         write(folder, {name: text.replace("matters", f"matters {times} times") for name, text in FILES.items()})
         await parts.sync(folder, target)
     parts.embedder.embedded.clear()
-    watch = CollectionWatch(parts.store, parts.chroma, parts.index, WatchSettings(compact_above=2.5), lambda: 0)
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
-            await group.start(watch.run)
+            await group.start(watch_of(parts).run)
             while await bloat(parts) > 1:  # noqa: ASYNC110 - SQLite sets no event
                 await anyio.sleep(0.02)
             group.cancel_scope.cancel()
@@ -52,19 +65,13 @@ async def test_one_that_also_holds_rows_of_somebodys_own_stays_as_it_is_until_th
     parts, folder, target, little
 ):
     await parts.sync(folder, target)
-    own = Rows(["own"], [{"mine": True}], ["my own note"], [np.eye(1, 8, dtype=np.float32)[0]])
-    await parts.chroma.write(target, [], own, NOTHING)
-    for times in range(1, 4):
-        write(folder, {name: text.replace("matters", f"matters {times} times") for name, text in FILES.items()})
-        await parts.sync(folder, target)
+    await parts.chroma.write(target, [], OWN, NOTHING)
+    await rewritten(parts, folder, target)
     ident = await parts.chroma.collection_id(target)
-    watch = CollectionWatch(
-        parts.store, parts.chroma, parts.index, WatchSettings(check_s=0.01, compact_above=2.5), lambda: 0
-    )
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             with capture_logs() as logged:
-                await group.start(watch.run)
+                await group.start(watch_of(parts).run)
                 while not [one for one in logged if one["event"] == "index.not_compacted"]:  # noqa: ASYNC110 - a log sets no event
                     await anyio.sleep(0.02)
             await parts.index.look((await parts.store.collections.find(target)).id)
@@ -80,20 +87,14 @@ async def test_one_stays_too_where_rows_of_ours_are_missing_beside_those_of_some
     parts, folder, target, little
 ):
     await parts.sync(folder, target)
-    for times in range(1, 4):
-        write(folder, {name: text.replace("matters", f"matters {times} times") for name, text in FILES.items()})
-        await parts.sync(folder, target)
+    await rewritten(parts, folder, target)
     first, *_ = [row.id for row in await parts.chroma.get(target)]
-    own = Rows(["own"], [{"mine": True}], ["my own note"], [np.eye(1, 8, dtype=np.float32)[0]])
     await parts.chroma.write(target, [first], NOTHING, NOTHING)
-    await parts.chroma.write(target, [], own, NOTHING)
-    watch = CollectionWatch(
-        parts.store, parts.chroma, parts.index, WatchSettings(check_s=0.01, compact_above=2.5), lambda: 0
-    )
+    await parts.chroma.write(target, [], OWN, NOTHING)
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             with capture_logs() as logged:
-                await group.start(watch.run)
+                await group.start(watch_of(parts).run)
                 while not [one for one in logged if one["event"] in ("index.not_compacted", "index.compacting")]:  # noqa: ASYNC110 - a log sets no event
                     await anyio.sleep(0.02)
             await parts.index.look((await parts.store.collections.find(target)).id)
